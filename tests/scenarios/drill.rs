@@ -76,8 +76,17 @@ impl Site {
 
     /// Logs in so many times, with all phones at once; returns the ids.
     async fn log_in(&self, times: usize) -> Vec<String> {
-        let logins = self.phones.iter().map(async |(user, phone)| {
-            for _ in 0..times / PHONES {
+        self.log_in_with(&self.phones, times).await
+    }
+
+    /// Does the same without the first phone.
+    async fn log_in_by_others(&self, times: usize) -> Vec<String> {
+        self.log_in_with(&self.phones[1..], times).await
+    }
+
+    async fn log_in_with(&self, phones: &[(String, SoftPhone)], times: usize) -> Vec<String> {
+        let logins = phones.iter().map(async |(user, phone)| {
+            for _ in 0..times.div_ceil(phones.len()) {
                 log_in_by(&self.tenant, user, phone).await;
             }
         });
@@ -210,7 +219,13 @@ async fn a_data_folder_that_is_lost_comes_back_from_a_backup_made_under_load() {
     assert!(refused(&["admin", "backup", backup, "--data-dir", data]).contains("never overwritten"));
     assert!(refused(&["admin", "restore", backup, "--data-dir", data]).contains("is not empty"));
     site.tenant.backend.deactivate_user(&retired.0).await.unwrap();
-    let gone = site.log_in(later()).await;
+    let device = site.phones[0].1.device_identifier();
+    let admin = |arguments: &[&str]| nodkey(&[&["admin"], arguments, &["--data-dir", data, "--relying-party", &site.tenant.id]].concat());
+    assert!(admin(&["devices", "retire", device, "--yes"]).status.success());
+    assert!(admin(&["devices", "show", device]).status.success());
+    let export = place.path().join("audit.jsonl");
+    std::fs::write(&export, admin(&["audit", "export"]).stdout).unwrap();
+    let gone = site.log_in_by_others(later()).await;
 
     running.kill();
     std::fs::remove_dir_all(data).unwrap();
@@ -227,7 +242,10 @@ async fn a_data_folder_that_is_lost_comes_back_from_a_backup_made_under_load() {
     std::fs::write(&part, damaged).unwrap();
     assert!(refused(&["admin", "restore", backup, "--data-dir", data]).contains("binding.db is not what the backup says"));
     std::fs::write(&part, whole).unwrap();
-    let restored = succeeds(&["admin", "restore", backup, "--data-dir", data]);
+    let restored = succeeds(&["admin", "restore", backup, "--data-dir", data, "--audit", export.to_str().unwrap()]);
+    let acts = restored["acts"].as_array().unwrap();
+    assert!(acts.len() == 1 && acts[0]["method"] == "nodkey.registry.v1.DeviceService/RetireDevice", "{acts:?}");
+    assert!(acts[0]["request"].as_str().unwrap().contains(device), "{acts:?}");
     says_what_to_repeat(&restored, &said["manifest"]);
     bound_devices_are_registered(|service| format!("sqlite:{data}/{service}.db")).await;
     let _running = start();

@@ -1,5 +1,6 @@
 //! `nodkey admin backup`, `restore` and `move`: whole databases, without a server.
 
+mod acts;
 pub(super) mod databases;
 mod manifest;
 mod moving;

@@ -7,8 +7,7 @@ use nodkey_db::{
     Db,
     snapshot::{Content, Snapshot, Snapshots, Target},
 };
-use nodkey_kernel::service_key::ServiceName;
-use nodkey_kernel::time::Clock;
+use nodkey_kernel::{service_key::ServiceName, time::Clock};
 use nodkey_runtime::DataDir;
 use serde_json::json;
 

@@ -31,8 +31,8 @@ pub fn list(manifest: &Manifest, ended: &Ended) -> Vec<Item> {
             "revocations",
             format!(
                 "Whatever was revoked after {since} counts again: a stolen phone that was retired, a credential, user, binding or operator \
-                 that was disabled, an account that was frozen, a phone that handed its place to another. Repeat all of it first. Copies of \
-                 the audit log, and the log of the registry, say what operators did."
+                 that was disabled, an account that was frozen, a phone that handed its place to another. Repeat all of it first. With --audit, an \
+                 export of the audit log lists what operators did."
             ),
         ),
         item(

@@ -7,13 +7,17 @@ use std::{
 
 use anyhow::Context as _;
 use nodkey_db::{Db, snapshot::Snapshots};
-use nodkey_kernel::service_key::ServiceName;
-use nodkey_kernel::{time::Clock, vault::Vault};
+use nodkey_kernel::{
+    service_key::ServiceName,
+    time::{Clock, Timestamp},
+    vault::Vault,
+};
 use nodkey_registry::app::restored::{Ended, end_what_was_open};
 use nodkey_runtime::DataDir;
 use serde_json::json;
 
 use super::{
+    acts::{self, Act},
     contents,
     databases::{Database, Databases, Engine, Servers},
     manifest::{Manifest, Part},
@@ -25,7 +29,7 @@ use super::{
 use crate::{
     connection::read_json,
     failure::Refused,
-    output::{document, line},
+    output::{document, line, plain},
     platform::Keys,
 };
 
@@ -39,12 +43,15 @@ const ALLOWED: [&str; 3] = ["keys.json", "lock.json", ".gitignore"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey admin restore /backups/2026-11-27 --data-dir /var/lib/nodkey
-  nodkey admin restore /backups/2026-11-27 --databases databases.env
+  nodkey admin restore /backups/2026-11-27 --databases databases.env --audit audit.jsonl
 
 The services must be stopped. A data folder may hold keys.json of the installation, and nothing else.")]
 pub struct Args {
     /// Folder of the backup
     from: PathBuf,
+    /// Export of the audit log, kept elsewhere: lists what operators did after the backup, to repeat it
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     #[command(flatten)]
     servers: Servers,
 }
@@ -52,6 +59,8 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, data_dir: &Path, json: bool) -> anyhow::Result<()> {
     let manifest = Manifest::read(&args.from)?;
+    let taken_at = Timestamp::parse_rfc3339(&manifest.taken_at).context("the manifest is damaged: taken_at")?;
+    let acts = args.audit.as_deref().map(|file| acts::since(file, taken_at)).transpose()?;
     let databases = args.servers.databases(data_dir)?;
     if databases.engine != manifest.engine {
         let what = match manifest.engine {
@@ -82,7 +91,7 @@ pub async fn run(args: Args, data_dir: &Path, json: bool) -> anyhow::Result<()> 
         }
     };
     progress.finish();
-    report(&manifest, &restored?, json)
+    report(&manifest, &restored?, acts.as_deref(), json)
 }
 
 async fn to_servers(
@@ -180,7 +189,7 @@ fn list(manifest: &Manifest) -> String {
     manifest.master_keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn report(manifest: &Manifest, ended: &Ended, json: bool) -> anyhow::Result<()> {
+fn report(manifest: &Manifest, ended: &Ended, acts: Option<&[Act]>, json: bool) -> anyhow::Result<()> {
     let todo = repeat::list(manifest, ended);
     if json {
         return document(&json!({
@@ -190,9 +199,16 @@ fn report(manifest: &Manifest, ended: &Ended, json: bool) -> anyhow::Result<()> 
             "sessions_ended": ended.sessions,
             "invitations_withdrawn": ended.invitations,
             "todo": todo,
+            "acts": acts,
         }));
     }
     line(format_args!("restored: {} rows, every one of them as it was at {}", manifest.rows(), manifest.taken_at))?;
     line(format_args!("\nBefore you start the services, and before you let anybody in:"))?;
-    todo.iter().try_for_each(|item| line(format_args!("\n{}\n  {}", item.subject, item.text)))
+    todo.iter().try_for_each(|item| line(format_args!("\n{}\n  {}", item.subject, item.text)))?;
+    let Some(acts) = acts else { return Ok(()) };
+    line(format_args!("\nWhat operators did since, by the export:"))?;
+    acts.iter().try_for_each(|Act { at, actor, method, relying_party, request }| {
+        let whom = relying_party.iter().map(|id| format!(" for {id}")).collect::<String>();
+        line(format_args!("  {at} {} {method}{whom} {}", plain(actor), plain(request)))
+    })
 }

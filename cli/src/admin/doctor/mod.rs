@@ -16,7 +16,7 @@ use nodkey_proto::{
         vault_service_client::VaultServiceClient,
     },
 };
-use nodkey_server_sdk::{Error, ServiceName};
+use nodkey_server_sdk::{Error, Kind, ServiceName};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tonic::Request;
@@ -143,12 +143,12 @@ async fn of_services(admin: &Admin) -> Vec<Check> {
 }
 
 fn unreachable(name: &str, error: &Error) -> Check {
-    let todo = match error.kind {
-        nodkey_server_sdk::Kind::Unauthenticated => {
+    let todo = match (error.kind, error.reason.as_str()) {
+        (Kind::Unauthenticated, _) => {
             "Is this the deployment's operator key? Do the clocks agree? A service refuses calls when they differ by more than 5 seconds."
         }
-        nodkey_server_sdk::Kind::Unavailable => "Start the service, or look at its log; check the address in --grpc, and the network.",
-        _ => "Use the address of the services, not the gateway's; auditors may ask, viewers may not.",
+        (Kind::Forbidden, _) | (_, "UNIMPLEMENTED") => "Name the services with --grpc, not the gateway; auditors may ask, viewers may not.",
+        _ => "Start the service, or look at its log; check the address in --grpc, and the network.",
     };
     Check::fail("reachability", name, plain(&error.to_string()), todo)
 }

@@ -205,7 +205,7 @@ fn value(row: &PgRow, at: usize) -> Result<Value, DbError> {
         "INT4" => Value::Integer(row.try_get::<i32, _>(at)?.into()),
         "INT8" => Value::Integer(row.try_get(at)?),
         "FLOAT8" => Value::Real(row.try_get(at)?),
-        "TEXT" | "VARCHAR" | "NAME" => Value::Text(row.try_get(at)?),
+        "TEXT" => Value::Text(row.try_get(at)?),
         "BYTEA" => Value::Blob(row.try_get(at)?),
         "UUID" => Value::Blob(row.try_get::<Uuid, _>(at)?.as_bytes().to_vec()),
         "TIMESTAMPTZ" => Value::Integer(row.try_get::<Micros, _>(at)?.0),
