@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    processes::{Plan, SERVICES, Topology, binaries},
+    processes::{Plan, Topology, binaries},
     world::{World, environment, eventually},
 };
 
@@ -43,12 +43,7 @@ impl Patient {
         let topology = Plan::new().run().await;
         let place = TempDir::new().unwrap();
         let urls = place.path().join("databases.env");
-        let server = topology.plan.postgres.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
-        let line = |service: &&str| {
-            let name = topology.plan.database(service);
-            format!("{service}=postgres://{name}@{server}/{name}\n")
-        };
-        std::fs::write(&urls, SERVICES[..4].iter().map(line).collect::<String>()).unwrap();
+        topology.plan.name_databases(&urls);
         topology.world.tenant().await.active("ada").await;
         Self { topology, urls, _place: place }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use nodkey_db::{Db, DbConfig};
+use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
 use nodkey_server_sdk::{Expected, Kind};
 use nodkey_testkit::TestNats;
 use reqwest::Method;
@@ -91,7 +92,7 @@ impl Site {
             }
         });
         futures_util::future::join_all(logins).await;
-        let all = self.tenant.backend.list_trusonafications(Default::default()).await.unwrap().trusonafications;
+        let all = self.tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications;
         all.into_iter().map(|one| one.id).take(times).collect()
     }
 
@@ -262,12 +263,7 @@ async fn databases_and_streams_that_are_lost_come_back_from_a_backup_made_under_
     let place = TempDir::new().unwrap();
     let (urls, backup) = (place.path().join("databases.env"), place.path().join("backup"));
     let (urls, backup) = (urls.to_str().unwrap(), backup.to_str().unwrap());
-    let server = plan.postgres.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
-    let url = |service: &str| {
-        let name = plan.database(service);
-        format!("postgres://{name}@{server}/{name}")
-    };
-    std::fs::write(urls, SERVICES[..4].iter().map(|service| format!("{service}={}\n", url(service))).collect::<String>()).unwrap();
+    plan.name_databases(Path::new(urls));
     let bin = environment("NODKEY_TEST_POSTGRES_BIN");
     let named = ["--databases", urls, "--postgres-bin", &bin];
     let site = Site::new(&topology.world).await;
@@ -294,7 +290,7 @@ async fn databases_and_streams_that_are_lost_come_back_from_a_backup_made_under_
     let restoring = Instant::now();
     let restored = succeeds(&restore);
     says_what_to_repeat(&restored, &said["manifest"]);
-    bound_devices_are_registered(url).await;
+    bound_devices_are_registered(|service| plan.url(service)).await;
     topology.services().for_each(|service| service.start(0));
     topology.ready().await;
     site.is_as_it_was(&gone, &retired).await;

@@ -8,13 +8,14 @@ use std::{
 };
 
 use nodkey_db::{Db, DbConfig};
+use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
 use nodkey_server_sdk::Expected;
 use nodkey_testkit::Proxy;
 use tempfile::TempDir;
 
 use crate::{
     keys::Keys,
-    processes::{Plan, Running, SERVICES, binaries},
+    processes::{Plan, Running, binaries},
     world::{World, environment, free_addresses},
     writes::log_in_by,
 };
@@ -65,18 +66,13 @@ async fn a_data_folder_moves_to_five_processes_and_its_phones_answer_there() {
     let mut tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
     log_in_by(&tenant, "ada", &phone).await;
-    let id = tenant.backend.list_trusonafications(Default::default()).await.unwrap().trusonafications.remove(0).id;
+    let id = tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.remove(0).id;
     let evidence = tenant.backend.evidence(&id).await.unwrap();
 
     let plan = Plan::new().set("NODKEY_DEPLOYMENT__PUBLIC_URL", &public_url);
     plan.create_databases().await;
-    let server = plan.postgres.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
-    let url = |service: &str| {
-        let name = plan.database(service);
-        format!("postgres://{name}@{server}/{name}")
-    };
     let urls = place.path().join("databases.env");
-    std::fs::write(&urls, SERVICES[..4].iter().map(|service| format!("{service}={}\n", url(service))).collect::<String>()).unwrap();
+    plan.name_databases(&urls);
     let moving = || nodkey().args(["admin", "move", "--json", "--databases"]).arg(&urls).arg("--data-dir").arg(&data).output().unwrap();
     let refused = moving();
     assert!(!refused.status.success() && said(&refused).contains("is already in use"), "{}", said(&refused));

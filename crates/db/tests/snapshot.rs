@@ -50,7 +50,7 @@ impl Two {
     async fn on(databases: [TestDatabase; 2]) -> Self {
         let [one, other] = &databases;
         let dbs = [connect(one).await, connect(other).await];
-        Self { dbs, databases }
+        Self { databases, dbs }
     }
 
     fn configs(&self) -> Vec<DbConfig> {

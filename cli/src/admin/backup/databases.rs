@@ -26,7 +26,7 @@ pub struct Servers {
     /// Without it: the SQLite files in the data folder. A password may be in ~/.pgpass instead. A service's own user is enough.
     #[arg(long, value_name = "FILE")]
     databases: Option<PathBuf>,
-    /// Folder of pg_dump and pg_restore; by default, they are found by PATH
+    /// Folder of PostgreSQL's client programs; by default, they are found by PATH
     #[arg(long, value_name = "DIR")]
     postgres_bin: Option<PathBuf>,
 }

@@ -48,7 +48,7 @@ pub async fn run(args: Args, data_dir: &Path, json: bool) -> anyhow::Result<()> 
     let progress = Progress::new(json);
     let moved = copy(&Databases::in_folder(data_dir), &targets, &progress).await;
     progress.finish();
-    report(data_dir, &moved?, json)
+    report(data_dir, moved?, json)
 }
 
 async fn copy(sources: &Databases, targets: &Databases, progress: &Progress) -> anyhow::Result<u64> {
@@ -119,7 +119,7 @@ async fn of_rows(service: ServiceName, snapshot: &mut Snapshot, progress: &Progr
     Ok(contents)
 }
 
-fn report(data_dir: &Path, rows: &u64, json: bool) -> anyhow::Result<()> {
+fn report(data_dir: &Path, rows: u64, json: bool) -> anyhow::Result<()> {
     let keys = data_dir.join("keys.json");
     let keys = keys.display();
     let next = [

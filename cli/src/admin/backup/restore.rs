@@ -208,7 +208,7 @@ fn report(manifest: &Manifest, ended: &Ended, acts: Option<&[Act]>, json: bool) 
     let Some(acts) = acts else { return Ok(()) };
     line(format_args!("\nWhat operators did since, by the export:"))?;
     acts.iter().try_for_each(|Act { at, actor, method, relying_party, request }| {
-        let whom = relying_party.iter().map(|id| format!(" for {id}")).collect::<String>();
+        let whom = relying_party.as_ref().map(|id| format!(" for {id}")).unwrap_or_default();
         line(format_args!("  {at} {} {method}{whom} {}", plain(actor), plain(request)))
     })
 }

@@ -14,7 +14,7 @@ use crate::output::plain;
 /// Clocks that differ by more are worth a look: services refuse calls from 5 seconds on.
 pub const CLOCKS: Duration = Duration::from_secs(2);
 /// An event that waits for longer is late.
-const LATE: Duration = Duration::from_secs(60);
+const LATE: Duration = Duration::from_mins(1);
 
 const LOOK_AT_LOG: &str = "The service's log names it: see \"At 3 a.m.\" in docs/operations.md.";
 const SET_CLOCK: &str = "Set the clocks with NTP. From 5 seconds on, calls of operators and backends are refused.";

@@ -66,10 +66,11 @@ pub enum State {
     Fail,
 }
 
-/// A check of something. `check` and `subject` are part of the interface.
+/// A check of something. Its kind and its subject are part of the interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    pub check: &'static str,
+    #[serde(rename = "check")]
+    pub kind: &'static str,
     /// A service, or the gateway.
     pub subject: String,
     pub state: State,
@@ -81,16 +82,16 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn ok(check: &'static str, subject: &str, what: impl Into<String>) -> Self {
-        Self { check, subject: subject.to_owned(), state: State::Ok, what: what.into(), todo: None }
+    pub fn ok(kind: &'static str, subject: &str, what: impl Into<String>) -> Self {
+        Self { kind, subject: subject.to_owned(), state: State::Ok, what: what.into(), todo: None }
     }
 
-    pub fn warn(check: &'static str, subject: &str, what: impl Into<String>, todo: &'static str) -> Self {
-        Self { state: State::Warn, todo: Some(todo), ..Self::ok(check, subject, what) }
+    pub fn warn(kind: &'static str, subject: &str, what: impl Into<String>, todo: &'static str) -> Self {
+        Self { state: State::Warn, todo: Some(todo), ..Self::ok(kind, subject, what) }
     }
 
-    pub fn fail(check: &'static str, subject: &str, what: impl Into<String>, todo: &'static str) -> Self {
-        Self { state: State::Fail, todo: Some(todo), ..Self::ok(check, subject, what) }
+    pub fn fail(kind: &'static str, subject: &str, what: impl Into<String>, todo: &'static str) -> Self {
+        Self { state: State::Fail, todo: Some(todo), ..Self::ok(kind, subject, what) }
     }
 }
 
@@ -216,7 +217,7 @@ fn report(json: bool, found: &[Check]) -> anyhow::Result<()> {
                 State::Fail => ("fail", AnsiColor::Red),
             };
             let style = Style::new().fg_color(Some(color.into()));
-            line(format_args!("{style}{word:4}{style:#}  {:12}  {}: {}", check.check, check.subject, check.what))?;
+            line(format_args!("{style}{word:4}{style:#}  {:12}  {}: {}", check.kind, check.subject, check.what))?;
             check.todo.iter().try_for_each(|todo| line(format_args!("      {todo}")))?;
         }
     }

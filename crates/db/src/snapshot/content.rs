@@ -69,7 +69,8 @@ impl Sum {
     }
 
     pub(crate) fn finish(self) -> Content {
-        let digest = self.words.iter().map(|word| format!("{word:016x}")).collect();
+        let [a, b, c, d] = self.words;
+        let digest = format!("{a:016x}{b:016x}{c:016x}{d:016x}");
         Content { rows: self.rows, digest, master_keys: self.master_keys }
     }
 }
@@ -86,7 +87,9 @@ mod tests {
 
     fn of(columns: &[&str], rows: &[&[Value]]) -> Content {
         let mut sum = Sum::new(&columns.iter().map(ToString::to_string).collect::<Vec<_>>());
-        rows.iter().for_each(|row| sum.add(row));
+        for row in rows {
+            sum.add(row);
+        }
         sum.finish()
     }
 

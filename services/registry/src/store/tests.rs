@@ -446,6 +446,8 @@ async fn exercise(db: &Db) {
     confirmation::spend(&mut tx, confirmation_of(invited(0).id, 0).id, entry(0).id, NOW).await.unwrap();
     operator::end_session(&mut tx, session.id, NOW).await.unwrap();
     operator::end_sessions(&mut tx, session.operator, NOW).await.unwrap();
+    operator::end_all_sessions(&mut tx, NOW).await.unwrap();
+    operator::withdraw_invitations(&mut tx, NOW).await.unwrap();
     signing_key::insert(&mut tx, &signing_key(0)).await.unwrap();
     signing_key::retire(&mut tx, &retired(0)).await.unwrap();
     audit::append(&mut tx, entry(0).into()).await.unwrap();
@@ -553,10 +555,12 @@ fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {
         let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
         // Chains are counted at most once a minute. A deployment has few signing keys and few operators with open invitations; the method
-        // filter scans the entries that the other filters leave.
+        // filter scans the entries that the other filters leave. After a restore, all sessions and all open invitations end.
         let few = |line: &str| {
             line.contains("published_key")
-                || ["method LIKE", "invitation_expires_at < ", "COUNT(*) AS chains"].iter().any(|few| plan.statement.contains(few))
+                || ["method LIKE", "invitation_expires_at < ", "COUNT(*) AS chains", "WHERE ended_at IS NULL", "invitation_expires_at > $1"]
+                    .iter()
+                    .any(|few| plan.statement.contains(few))
         };
         plan.looks_through(&TABLES).is_some_and(|line| !few(line)) || !by_id
     });
