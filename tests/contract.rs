@@ -52,7 +52,7 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 26] = [
+const NOT_REASONS: [&str; 28] = [
     // Of trusonafications.
     "ACCEPTED_AT_HIGHER_LEVEL",
     "ACCEPTED_AT_LOWER_LEVEL",
@@ -65,6 +65,8 @@ const NOT_REASONS: [&str; 26] = [
     "BEGIN",
     "COMMIT",
     "ROLLBACK",
+    "BYTEA",
+    "TIMESTAMPTZ",
     // Of FCM.
     "SENDER_ID_MISMATCH",
     "UNREGISTERED",

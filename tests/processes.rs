@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard},
 };
@@ -152,6 +152,18 @@ impl Plan {
     /// The database of a service, and the role that owns it.
     pub fn database(&self, service: &str) -> String {
         format!("{}_{service}", self.prefix)
+    }
+
+    /// The URL of a service's database, as the role that owns it.
+    pub fn url(&self, service: &str) -> String {
+        let (name, server) = (self.database(service), self.postgres.rsplit_once('@').unwrap().1.split_once('/').unwrap().0);
+        format!("postgres://{name}@{server}/{name}")
+    }
+
+    /// Writes the file that names the databases to `nodkey admin`.
+    pub fn name_databases(&self, file: &Path) {
+        let lines: Vec<_> = SERVICES[..4].iter().map(|service| format!("{service}={}\n", self.url(service))).collect();
+        std::fs::write(file, lines.concat()).unwrap();
     }
 
     /// Creates a database and a role for each service, so that none can read another's tables.

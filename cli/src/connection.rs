@@ -1,6 +1,9 @@
 //! How commands find a server: by flags, by the environment, or by the file that `nodkey dev` writes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use nodkey_mobile_sdk::{Config as PhoneConfig, Platform};
@@ -161,6 +164,13 @@ impl Backend {
 }
 
 impl Grpc {
+    /// The URLs that were named, each with the name of a service at it.
+    pub fn urls(&self) -> anyhow::Result<BTreeMap<String, &'static str>> {
+        let Some(grpc) = &self.grpc else { return Ok(BTreeMap::new()) };
+        let Endpoints { registry, binding, trusonafication, notification, .. } = endpoints(grpc)?;
+        Ok([(notification, "notification"), (trusonafication, "trusonafication"), (binding, "binding"), (registry, "registry")].into())
+    }
+
     /// Connects to the address from the flags, or to the one in dev.json.
     fn connect(&self, data_dir: &DataDir, credential: Credential, known_url: fn(&DevFile) -> &str) -> anyhow::Result<Nodkey> {
         self.connect_or(data_dir, credential.audience(&self.audience), || {

@@ -2,10 +2,12 @@
 
 mod app_links;
 mod audit;
+mod backup;
 mod bindings;
 mod credentials;
 mod deliveries;
 mod devices;
+mod doctor;
 mod documents;
 mod endpoints;
 mod import;
@@ -61,11 +63,21 @@ pub struct Args {
     #[command(flatten)]
     operator: Operator,
     #[command(subcommand)]
-    noun: Noun,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Without a server.
+    #[command(flatten)]
+    OnDatabases(backup::Command),
+    #[command(flatten)]
+    OnServers(Noun),
 }
 
 #[derive(Debug, Subcommand)]
 enum Noun {
+    Doctor(doctor::Args),
     /// Relying parties, the tenants: the organisations whose users are authenticated
     #[command(subcommand, after_help = "Example:\n  nodkey admin relying-parties list")]
     RelyingParties(relying_parties::Verb),
@@ -122,15 +134,20 @@ enum Noun {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let noun = match args.command {
+        Command::OnDatabases(command) => return backup::run(command, &args.data_dir.path, args.json).await,
+        Command::OnServers(noun) => noun,
+    };
     // These nouns belong to the deployment, so no relying party is acted for.
-    let scoped = !matches!(args.noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
+    let scoped = !matches!(noun, Noun::Doctor(_) | Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
     let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
-    let done = run_noun(&admin, args.noun).await;
+    let done = run_noun(&admin, &args.data_dir, &args.grpc, noun).await;
     admin.explained(done)
 }
 
-async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
+async fn run_noun(admin: &Admin, data_dir: &DataDir, grpc: &Grpc, noun: Noun) -> anyhow::Result<()> {
     match noun {
+        Noun::Doctor(args) => doctor::run(admin, data_dir, grpc, args).await,
         Noun::RelyingParties(verb) => relying_parties::run(admin, verb).await,
         Noun::AppLinks(verb) => app_links::run(admin, verb).await,
         Noun::Retention(verb) => retention::run(admin, verb).await,

@@ -227,7 +227,7 @@ impl Column for Option<Timestamp> {
 
 /// Microseconds since 1970: TIMESTAMPTZ on PostgreSQL, INTEGER on SQLite. The drivers' own text formats do not sort.
 #[derive(Clone, Copy)]
-pub struct Micros(i64);
+pub struct Micros(pub(crate) i64);
 
 /// PostgreSQL counts from 2000-01-01.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;

@@ -3,6 +3,7 @@
 //! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in this crate alone. Besides the connection,
 //! the crate has the tables that every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`], [`retention`] and
 //! [`unsigned`]. Two services also have [`used_proof`]. [`sealed`] finds sealed values in any table.
+//! [`snapshot`] reads whole databases as they were at one moment.
 
 mod codec;
 mod condition;
@@ -23,6 +24,7 @@ mod postgres;
 mod query;
 pub mod retention;
 pub mod sealed;
+pub mod snapshot;
 mod sqlite;
 mod tx;
 pub mod unsigned;

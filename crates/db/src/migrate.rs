@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use nodkey_kernel::time::Timestamp;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqlStr,
     migrate::{Migrate, MigrateError, Migration as SqlxMigration, MigrationType, Migrator},
@@ -61,7 +62,38 @@ const NO_TRANSACTION: &str = "-- no-transaction";
 
 const TABLE: &str = "_sqlx_migrations";
 
+impl Migrations {
+    /// The versions that a database on this engine has when it is up to date, in order: the common ones, then the service's.
+    #[must_use]
+    pub fn versions(&self, on_postgres: bool) -> Vec<i64> {
+        let (common, own) = if on_postgres { (COMMON.postgres, self.postgres) } else { (COMMON.sqlite, self.sqlite) };
+        common.iter().chain(own).map(|migration| migration.version).collect()
+    }
+}
+
 impl Db {
+    /// The versions of the migrations that were applied, in order; empty without a schema.
+    pub async fn migrations(&self) -> Result<Vec<i64>, DbError> {
+        let exists = if self.is_postgres() {
+            "SELECT 1 AS one FROM pg_tables WHERE schemaname = current_schema() AND tablename = '_sqlx_migrations'"
+        } else {
+            "SELECT 1 AS one FROM sqlite_master WHERE name = '_sqlx_migrations'"
+        };
+        if self.query(exists).fetch_optional().await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let applied = self.query("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all().await?;
+        applied.iter().map(|row| row.get("version")).collect()
+    }
+
+    /// The clock of the database server; `None` on SQLite, which has none of its own.
+    pub async fn now(&self) -> Result<Option<Timestamp>, DbError> {
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        self.query("SELECT clock_timestamp() AS now").fetch_one().await?.get("now").map(Some)
+    }
+
     /// Brings the schema up to date: the common tables, then the service's.
     ///
     /// Replicas may migrate concurrently: on PostgreSQL an advisory lock serializes them. A newer schema is left as it is, unless it is of

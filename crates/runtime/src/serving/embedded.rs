@@ -30,7 +30,7 @@ use super::{
     opening::Opening,
     places::ConnectionLimits,
     process::signalled,
-    process_status::Reporter,
+    process_status::{Database, Reporter},
     reseal::Resealer,
     server,
     service::{Deps, Parts, Service},
@@ -207,7 +207,7 @@ impl Embedded {
 
         let mut running = Running::new(bus.clone());
         let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
-        let mut databases = Vec::new();
+        let (mut databases, mut owned) = (Vec::new(), Vec::new());
         let mut limits = self.limits;
         let mut jobs = Vec::new();
         let (mut served, mut passed_on, mut proxied) = (BTreeSet::new(), Vec::new(), false);
@@ -246,6 +246,7 @@ impl Embedded {
                 resealer.add(entry.name.as_str(), &db, parts.sealed);
                 opening.add(entry.name.as_str(), &db, parts.sealed);
                 running.consumers(&db, &clock, parts.consumers).await?;
+                owned.extend(entry.migrations.map(|schema| Database { service: entry.name.as_str(), db: db.clone(), schema }));
                 databases.push((entry.name.as_str(), db));
             }
         }
@@ -253,7 +254,7 @@ impl Embedded {
         let deployment = deployment(ServiceName::Registry)?;
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
         let health = Health::new(databases.clone(), opening);
-        let reporter = Reporter::new(names, health.clone(), databases.iter().map(|(_, db)| db.clone()).collect(), &clock);
+        let reporter = Reporter::new(names, health.clone(), owned, &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
         let admission = Admission::new(self.max_calls);
         let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);

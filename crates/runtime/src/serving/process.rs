@@ -18,7 +18,7 @@ use super::{
     lifecycle::Running,
     listener::Listener,
     opening::Opening,
-    process_status::Reporter,
+    process_status::{Database, Reporter},
     reseal::Resealer,
     server,
     service::{Deps, Service},
@@ -186,7 +186,8 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         opening.add(S::NAME.as_str(), db, parts.sealed);
     }
     let health = Health::new(databases, opening);
-    let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), db.iter().cloned().collect(), &clock);
+    let owned = db.iter().cloned().zip(S::migrations()).map(|(db, schema)| Database { service: S::NAME.as_str(), db, schema }).collect();
+    let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), owned, &clock);
     let limits = limits.behind_proxy(parts.proxied);
     // A service with HTTP routes faces the public, which must not reach metrics or gRPC.
     let (audience, routes) = match (&db, vault) {

@@ -1,8 +1,8 @@
 //! The state of a process for the console: what `/readyz` and `/metrics` report, over gRPC.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
-use nodkey_db::{Db, dead_letter};
+use nodkey_db::{Db, DbError, Migrations, dead_letter, outbox};
 use nodkey_kernel::{
     error::chain,
     random::Random,
@@ -10,7 +10,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     convert::timestamp,
-    status::v1::{DeadLetter, GetStatusRequest, ProcessStatus, status_service_server::StatusService},
+    status::v1::{DatabaseStatus, DeadLetter, GetStatusRequest, ProcessStatus, status_service_server::StatusService},
 };
 use tonic::{Request, Response, Status};
 use tracing::debug;
@@ -19,6 +19,8 @@ use super::{health::Health, telemetry};
 
 /// How many dead letters are reported.
 const DEAD_LETTERS: u8 = 100;
+/// How long a database may take to tell its state.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reports the state of this process.
 #[derive(Clone, Debug)]
@@ -27,19 +29,41 @@ pub(crate) struct Reporter {
     services: Vec<&'static str>,
     started_at: Timestamp,
     health: Health,
-    databases: Vec<Db>,
+    databases: Vec<Database>,
+    clock: Clock,
+}
+
+/// A service's database, and the schema that this build has for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) service: &'static str,
+    pub(crate) db: Db,
+    pub(crate) schema: Migrations,
 }
 
 impl Reporter {
     /// For a process that has just started.
-    pub(crate) fn new(services: Vec<&'static str>, health: Health, databases: Vec<Db>, clock: &Clock) -> Self {
-        Self { id: Random::system().token(), services, started_at: clock.now(), health, databases }
+    pub(crate) fn new(services: Vec<&'static str>, health: Health, databases: Vec<Database>, clock: &Clock) -> Self {
+        Self { id: Random::system().token(), services, started_at: clock.now(), health, databases, clock: clock.clone() }
+    }
+
+    /// The databases that respond.
+    async fn databases(&self) -> Vec<DatabaseStatus> {
+        let mut all = Vec::new();
+        for database in &self.databases {
+            match tokio::time::timeout(PATIENCE, database.status()).await {
+                Ok(Ok(status)) => all.push(status),
+                Ok(Err(e)) => debug!(service = database.service, error = chain(&e), "the state of a database could not be read"),
+                Err(_) => debug!(service = database.service, "the database did not respond in time"),
+            }
+        }
+        all
     }
 
     /// The newest dead letters. A database that cannot be read has none here, and is among the problems.
     async fn dead_letters(&self) -> Vec<DeadLetter> {
         let mut all = Vec::new();
-        for db in &self.databases {
+        for Database { db, .. } in &self.databases {
             match dead_letter::list(db, DEAD_LETTERS.into()).await {
                 Ok(found) => all.extend(found),
                 Err(e) => debug!(error = chain(&e), "dead letters could not be read"),
@@ -58,6 +82,22 @@ impl Reporter {
     }
 }
 
+impl Database {
+    async fn status(&self) -> Result<DatabaseStatus, DbError> {
+        let (applied, known) = (self.db.migrations().await?, self.schema.versions(self.db.is_postgres()));
+        let beyond = |of: &[i64], other: &[i64]| of.iter().filter(|version| !other.contains(version)).copied().collect();
+        let (events_waiting, oldest) = outbox::depth(&self.db).await?;
+        Ok(DatabaseStatus {
+            service: self.service.to_owned(),
+            missing_migrations: beyond(&known, &applied),
+            unknown_migrations: beyond(&applied, &known),
+            now: self.db.now().await?.map(timestamp),
+            events_waiting,
+            oldest_event_at: oldest.map(timestamp),
+        })
+    }
+}
+
 #[tonic::async_trait]
 impl StatusService for Reporter {
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<ProcessStatus>, Status> {
@@ -69,6 +109,9 @@ impl StatusService for Reporter {
             problems: self.health.problems().await,
             metrics: telemetry::metrics(),
             dead_letters: self.dead_letters().await,
+            databases: self.databases().await,
+            // Last, so that it is as near as possible to when the caller reads it.
+            now: Some(timestamp(self.clock.now())),
         }))
     }
 }
@@ -77,7 +120,7 @@ impl StatusService for Reporter {
 mod tests {
     use std::collections::BTreeMap;
 
-    use nodkey_db::{DbConfig, Message, Migrations};
+    use nodkey_db::{DbConfig, Message};
     use nodkey_kernel::time::Timestamp;
     use uuid::Uuid;
 
@@ -91,12 +134,12 @@ mod tests {
         for name in ["one", "other"] {
             let db = Db::connect(&DbConfig::new(format!("sqlite:{}", folder.path().join(name).display()))).await.unwrap();
             db.migrate(&Migrations { postgres: &[], sqlite: &[] }).await.unwrap();
-            databases.push(db);
+            databases.push(Database { service: name, db, schema: Migrations { postgres: &[], sqlite: &[] } });
         }
         for n in 0..130_u8 {
             let message = Message { id: Uuid::from_u128(n.into()), subject: "evt".into(), payload: "".into(), headers: BTreeMap::new() };
             let at = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap() + std::time::Duration::from_secs(n.into());
-            dead_letter::add(&databases[usize::from(n % 2)], "consumer", &message, &format!("cause {n}"), at).await.unwrap();
+            dead_letter::add(&databases[usize::from(n % 2)].db, "consumer", &message, &format!("cause {n}"), at).await.unwrap();
         }
         let reporter = Reporter::new(vec!["one"], Health::new(Vec::new(), Opening::default()), databases.clone(), &Clock::system());
         let causes = async || {
@@ -104,7 +147,7 @@ mod tests {
             status.dead_letters.into_iter().map(|letter| letter.cause).collect::<Vec<_>>()
         };
         assert_eq!(causes().await, (30..130).rev().map(|n| format!("cause {n}")).collect::<Vec<_>>());
-        databases[1].close().await;
+        databases[1].db.close().await;
         assert_eq!(causes().await, (0..130).step_by(2).rev().map(|n| format!("cause {n}")).collect::<Vec<_>>());
     }
 }

@@ -12,7 +12,8 @@ use nodkey_db::{
 };
 use nodkey_kernel::{random::Random, vault::Vault};
 use nodkey_proto::status::v1::{
-    CountSealedRequest, CountSealedResponse, ResealProgress, ResealRequest, SealedColumn as Former, vault_service_server::VaultService,
+    CountSealedRequest, CountSealedResponse, ResealProgress, ResealRequest, SealedColumn as Former, UnopenedColumn,
+    vault_service_server::VaultService,
 };
 use tonic::{Request, Response, Status};
 use tracing::warn;
@@ -21,6 +22,8 @@ use crate::call::status::status;
 
 /// Number of values resealed in one transaction.
 const BATCH: i64 = 50;
+/// Number of values opened at a time, to see whether they open.
+const SCAN: i64 = 500;
 /// Pause between two batches: serving callers takes precedence.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -83,6 +86,22 @@ impl Resealer {
     }
 }
 
+impl Resealer {
+    /// Counts the values of a column that no master key opens. Reads each of them.
+    async fn unopened(&self, Place { db, column, .. }: &Place) -> Result<u64, DbError> {
+        let (mut unopened, mut seen) = (0, None::<Vec<Key>>);
+        loop {
+            // Every value begins otherwise than with nothing.
+            let batch = column.behind(db, &[], seen.as_deref(), SCAN).await?;
+            unopened += batch.iter().filter(|sealed| self.vault.open(&sealed.context(column), &sealed.value).is_err()).count() as u64;
+            match batch.last() {
+                Some(last) => seen = Some(last.key.clone()),
+                None => return Ok(unopened),
+            }
+        }
+    }
+}
+
 impl Run {
     /// The next progress message; `None` when everything is done.
     async fn next(&mut self) -> Option<Result<ResealProgress, DbError>> {
@@ -129,15 +148,20 @@ impl VaultService for Resealer {
     }
 
     async fn count_sealed(&self, _: Request<CountSealedRequest>) -> Result<Response<CountSealedResponse>, Status> {
-        let mut columns = Vec::new();
-        for Place { service, db, column } in &self.places {
+        let (mut columns, mut unopened) = (Vec::new(), Vec::new());
+        for place @ Place { service, db, column } in &self.places {
+            let values = self.unopened(place).await.map_err(status)?;
+            if values > 0 {
+                let (table, column) = (column.table.into(), column.column.into());
+                unopened.push(UnopenedColumn { service: (*service).into(), table, column, values });
+            }
             let former = column.count(db, self.vault.prefix()).await.map_err(status)?;
             if former > 0 {
                 let (table, column) = (column.table.into(), column.column.into());
                 columns.push(Former { service: (*service).into(), table, column, former });
             }
         }
-        Ok(Response::new(CountSealedResponse { columns }))
+        Ok(Response::new(CountSealedResponse { columns, unopened }))
     }
 }
 

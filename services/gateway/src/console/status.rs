@@ -71,9 +71,8 @@ fn this_process(state: &AppState) -> ProcessStatus {
         services: vec![GATEWAY.into()],
         version: env!("CARGO_PKG_VERSION").into(),
         started_at: Some(nodkey_proto::convert::timestamp(state.started_at)),
-        problems: Vec::new(),
         metrics: telemetry::metrics(),
-        dead_letters: Vec::new(),
+        ..ProcessStatus::default()
     }
 }
 

@@ -12,6 +12,7 @@ mod operator_sessions;
 mod operators;
 mod phone_calls;
 mod relying_parties;
+pub mod restored;
 mod retention;
 mod signing_keys;
 mod transfers;

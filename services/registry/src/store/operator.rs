@@ -170,6 +170,19 @@ pub async fn end_sessions(tx: &mut Tx, operator: OperatorId, now: Timestamp) -> 
     Ok(())
 }
 
+/// Ends every session; returns how many there were.
+pub async fn end_all_sessions(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE operator_session SET ended_at = $1 WHERE ended_at IS NULL AND expires_at > $1";
+    Ok(tx.query(sql).bind(now).execute().await?)
+}
+
+/// Withdraws every invitation that was not accepted; returns how many there were.
+pub async fn withdraw_invitations(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
+    let sql =
+        "UPDATE operator SET invitation_expires_at = $1, version = version + 1 WHERE state = 'invited' AND invitation_expires_at > $1";
+    Ok(tx.query(sql).bind(now).execute().await?)
+}
+
 fn read(row: &Row) -> Result<Operator, DbError> {
     let record = row.of("operator", key(row, "id"));
     let operator = Operator {
