@@ -242,13 +242,8 @@ async fn fill(db: &Db) {
 
 async fn publish(db: &Db, n: u64) {
     let random = Random::seeded(n);
-    let context = EventContext {
-        id: EventId::generate(NOW, &random),
-        now: NOW,
-        version: 1,
-        relying_party: RelyingPartyId::generate(NOW, &random),
-        traceparent: None,
-    };
+    let context =
+        EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party: RelyingPartyId::generate(NOW, &random) };
     let mut tx = db.begin().await.unwrap();
     outbox::add(&mut tx, &DeviceRetired::default(), &context).await.unwrap();
     tx.commit().await.unwrap();
