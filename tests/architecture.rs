@@ -11,7 +11,8 @@ use serde_json::Value;
 
 const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
 
-fn top() -> PathBuf {
+/// The root of the repository.
+pub fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -75,7 +76,7 @@ fn one_crate_alone_speaks_to_each_engine() {
 
 #[test]
 fn crates_depend_downwards() {
-    let order = ["nodkey-kernel", "nodkey-proto", "nodkey-db", "nodkey-bus", "nodkey-runtime"];
+    let order = ["nodkey-kernel", "nodkey-metrics", "nodkey-proto", "nodkey-db", "nodkey-bus", "nodkey-runtime"];
     let dependencies = dependencies();
     for (i, package) in order.iter().enumerate() {
         for above in order.iter().skip(i + 1).copied().chain(SERVICES.iter().copied()) {

@@ -52,7 +52,7 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 28] = [
+const NOT_REASONS: [&str; 32] = [
     // Of trusonafications.
     "ACCEPTED_AT_HIGHER_LEVEL",
     "ACCEPTED_AT_LOWER_LEVEL",
@@ -79,6 +79,11 @@ const NOT_REASONS: [&str; 28] = [
     "VERIFIED",
     "CARGO_PKG_VERSION",
     "SOME_REASON",
+    // Codes of gRPC.
+    "CANCELLED",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "DATA_LOSS",
     // Of HTTP.
     "DELETE",
     "PATCH",

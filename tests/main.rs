@@ -12,6 +12,7 @@ mod dev;
 mod http;
 mod keys;
 mod log;
+mod metrics;
 mod operators;
 mod processes;
 mod promises;

@@ -372,9 +372,14 @@ impl Service {
 
     /// The concatenated metrics of every replica.
     pub async fn metrics(&self) -> String {
-        let mut all = String::new();
+        self.metrics_of_each().await.concat()
+    }
+
+    /// The metrics of each replica.
+    pub async fn metrics_of_each(&self) -> Vec<String> {
+        let mut all = Vec::new();
         for address in self.addresses() {
-            all += &reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+            all.push(reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap());
         }
         all
     }

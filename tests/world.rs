@@ -44,6 +44,8 @@ pub struct World {
     pub fcm: SocketAddr,
     operator_key: String,
     service_keys: Vec<ServiceKey>,
+    /// Where the gateway serves its metrics, if it is a process of its own.
+    gateway_metrics: Option<String>,
     process: Option<(Handle, TempDir)>,
 }
 
@@ -129,7 +131,7 @@ impl World {
         let handle = Box::pin(embedded.start()).await.unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
         let (http, operator_key) = (handle.public_url.clone(), operator_key().to_secret().to_string());
-        Self { http, endpoints, apns, fcm, operator_key, service_keys, process: Some((handle, dir)) }
+        Self { http, endpoints, apns, fcm, operator_key, service_keys, gateway_metrics: None, process: Some((handle, dir)) }
     }
 
     /// Connects to the processes that `scripts/up-native` started.
@@ -162,6 +164,7 @@ impl World {
             fcm: address("fcm"),
             operator_key: text("operator_key").unwrap(),
             service_keys: text("keys").map_or_else(Vec::new, |folder| Keys::of(Path::new(&folder)).of_services()),
+            gateway_metrics: text("gateway_metrics"),
             process: None,
         }
     }
@@ -170,7 +173,16 @@ impl World {
     pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
         nodkey_runtime::install_crypto_provider();
         let (apns, fcm) = free_addresses();
-        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), process: None }
+        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), gateway_metrics: None, process: None }
+    }
+
+    /// The metrics of each process: its name, which is `all` for one process, and their URL.
+    pub fn metrics(&self) -> Vec<(&'static str, String)> {
+        let url = |address: &str| format!("{address}/metrics");
+        let Some(gateway) = &self.gateway_metrics else { return vec![("all", url(&self.endpoints.registry))] };
+        let Endpoints { registry, binding, trusonafication, notification, .. } = &self.endpoints;
+        let services = [("registry", registry), ("binding", binding), ("trusonafication", trusonafication), ("notification", notification)];
+        services.into_iter().chain([("gateway", gateway)]).map(|(name, address)| (name, url(address))).collect()
     }
 
     /// The key that signs calls of operators.

@@ -56,6 +56,7 @@ mod kill;
 mod login;
 mod lost_wakes;
 mod master_key;
+mod metrics;
 mod moving;
 mod notices;
 mod numbers;

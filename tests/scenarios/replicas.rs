@@ -166,9 +166,9 @@ async fn replicas_share_what_the_gateway_passes_on_and_each_may_be_away() {
     tenant.backend = tenant.backend_through(&topology.world.one_address());
     let phone = tenant.active("ada").await;
     let calls = async || {
-        let metrics = topology.service("binding").metrics().await;
-        let counts = metrics.lines().filter_map(|line| line.strip_prefix("nodkey_grpc_requests_total ")?.parse::<u64>().ok());
-        counts.collect::<Vec<_>>()
+        let method = r#"nodkey_grpc_requests_total{method="nodkey.binding.v1.UserService/ListUserDevices",code="OK"} "#;
+        let of_replica = |metrics: &String| metrics.lines().find_map(|line| line.strip_prefix(method)?.parse::<u64>().ok()).unwrap_or(0);
+        topology.service("binding").metrics_of_each().await.iter().map(of_replica).collect::<Vec<_>>()
     };
     let before = calls().await;
     for _ in 0..40 {

@@ -29,7 +29,7 @@ async function withFailing(page, failing) {
   await page.route('**/console/api/status', async (route) => {
     const response = await route.fetch();
     const { processes } = await response.json();
-    const others = /^nodkey_(endpoints_failing|deliveries_oldest_pending_seconds|consumer_retrying)\b.*$/gm;
+    const others = /^nodkey_(endpoints_failing|deliveries_oldest_pending_seconds|consumer_retrying_seconds)\b.*$/gm;
     for (const process of processes)
       process.metrics = `${process.metrics.replace(others, '')}\nnodkey_endpoints_failing ${failing}\n`;
     await route.fulfill({ response, json: { processes } });

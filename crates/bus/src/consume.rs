@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use metrics::{counter, gauge};
+use metrics::{Counter, Gauge};
 use nodkey_db::{Db, DbError, Message, dead_letter, inbox};
 use nodkey_kernel::{
     error::{Classify as _, Kind, chain},
@@ -25,6 +25,7 @@ use crate::{
     consumer::{Consumer, HandlerError},
     error::BusError,
     held::{Held, Line},
+    metrics::{CONSUMED, PENDING, RETRYING},
     source::{Delivery, Source, Verdict},
     spans::Handling,
     trust::Trust,
@@ -64,6 +65,7 @@ pub async fn consume(
     };
     let worker = Worker {
         bus: bus.clone(),
+        measures: Measures::new(consumer.name()),
         consumer,
         db,
         clock,
@@ -79,6 +81,7 @@ pub async fn consume(
 struct Worker {
     bus: Bus,
     consumer: Consumer,
+    measures: Measures,
     db: Db,
     clock: Clock,
     random: Random,
@@ -160,7 +163,8 @@ impl Worker {
                     }
                 },
             }
-            self.observe();
+            let queued = source.as_ref().and_then(|(events, _)| events.queued());
+            self.observe(queued);
         }
     }
 
@@ -263,9 +267,9 @@ impl Worker {
     }
 
     async fn settle(&self, done: impl Iterator<Item = Delivery>, outcomes: Outcomes) {
-        self.count("ok", outcomes.taken);
-        self.count("no_effect", outcomes.without_effect);
-        self.count("duplicate", outcomes.duplicate);
+        self.measures.ok.increment(outcomes.taken as u64);
+        self.measures.no_effect.increment(outcomes.without_effect as u64);
+        self.measures.duplicate.increment(outcomes.duplicate as u64);
         for delivery in done {
             delivery.settle(Verdict::Done).await;
         }
@@ -277,7 +281,7 @@ impl Worker {
         warn!(consumer = self.consumer.name(), event = %message.id, cause = %error, "event given up");
         match dead_letter::add(&self.db, self.consumer.name(), message, &error.to_string(), self.clock.now()).await {
             Ok(()) => {
-                self.count("dead", 1);
+                self.measures.dead.increment(1);
                 delivery.settle(Verdict::Dead).await;
                 Ok(())
             }
@@ -295,7 +299,7 @@ impl Worker {
                 believed.push(delivery);
                 continue;
             };
-            self.count("refused", 1);
+            self.measures.refused.increment(1);
             if self.refused.is_kept(Instant::now()) {
                 let (consumer, message) = (self.consumer.name(), delivery.message());
                 warn!(consumer, event = %message.id, %cause, "event refused");
@@ -329,7 +333,7 @@ impl Worker {
             let (consumer, event, seconds) = (self.consumer.name(), failed.message().id, since.elapsed().as_secs());
             warn!(consumer, %event, failures, seconds, cause, "event failed, trying again");
         }
-        self.count("retry", 1);
+        self.measures.retry.increment(1);
         let due = now + pause(self.consumer.first_pause(), failures, MAX_PAUSE, &self.random);
         let deliveries = std::iter::once(failed).chain(behind).collect();
         self.held.keep(Line { deliveries, failures, since, due });
@@ -343,20 +347,50 @@ impl Worker {
             let (consumer, seconds) = (self.consumer.name(), since.elapsed().as_secs());
             warn!(consumer, events = waiting.len(), failures, seconds, cause, "the consumer cannot write, trying again");
         }
-        self.count("retry", waiting.len());
+        self.measures.retry.increment(waiting.len() as u64);
         let due = now + pause(self.consumer.first_pause(), failures, MAX_OUTAGE_PAUSE, &self.random);
         self.outage = Some(Outage { waiting, failures, since, due });
     }
 
-    fn count(&self, outcome: &'static str, events: usize) {
-        counter!("nodkey_events_consumed_total", "consumer" => self.consumer.name(), "outcome" => outcome).increment(events as u64);
-    }
-
-    /// Reports for how long something has been failing; 0 when nothing is.
-    fn observe(&self) {
+    /// Reports for how long something has been failing; 0 when nothing is. And what is pending, where events are queued in this process.
+    fn observe(&self, queued: Option<usize>) {
         let since = self.outage.iter().map(|outage| outage.since).chain(self.held.since()).min();
-        let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        gauge!("nodkey_consumer_retrying", "consumer" => self.consumer.name()).set(seconds);
+        self.measures.retrying.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+        if let Some(queued) = queued {
+            let taken = self.outage.as_ref().map_or(0, |outage| outage.waiting.len()) + self.held.len();
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            self.measures.pending.set((queued + taken) as f64);
+        }
+    }
+}
+
+/// The metrics of one consumer.
+struct Measures {
+    ok: Counter,
+    no_effect: Counter,
+    duplicate: Counter,
+    retry: Counter,
+    dead: Counter,
+    refused: Counter,
+    retrying: Gauge,
+    pending: Gauge,
+}
+
+impl Measures {
+    fn new(consumer: &'static str) -> Self {
+        let outcome = |outcome| CONSUMED.with([consumer, outcome]);
+        let retrying = RETRYING.with([consumer]);
+        retrying.set(0.0);
+        Self {
+            ok: outcome("ok"),
+            no_effect: outcome("no_effect"),
+            duplicate: outcome("duplicate"),
+            retry: outcome("retry"),
+            dead: outcome("dead"),
+            refused: outcome("refused"),
+            retrying,
+            pending: PENDING.with([consumer]),
+        }
     }
 }
 

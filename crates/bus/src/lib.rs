@@ -15,6 +15,7 @@ mod error;
 mod held;
 mod look_out;
 mod memory;
+mod metrics;
 mod nats;
 mod relay;
 mod rights;
@@ -24,6 +25,7 @@ mod spans;
 mod trust;
 mod wake;
 
+pub use self::metrics::METRICS;
 pub use bus::Bus;
 pub use config::{BusConfig, Identity};
 pub use consume::consume;

@@ -17,7 +17,7 @@ use async_nats::{
     },
 };
 use futures_util::StreamExt as _;
-use metrics::gauge;
+use metrics::Gauge;
 use nodkey_db::Message;
 use nodkey_kernel::{
     error::{chain, plain},
@@ -35,6 +35,7 @@ use crate::{
     config::{BusConfig, Identity},
     consumer::{Consumer, producer},
     error::BusError,
+    metrics::{CONNECTED, PENDING},
     wake::Hub,
 };
 
@@ -49,6 +50,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long to probe for the reason that the server does not answer.
 const PROBE: Duration = Duration::from_secs(1);
+/// Maximum duration of a question how many events are pending.
+const MEASURE: Duration = Duration::from_secs(1);
 /// Maximum duration of a publish, whatever happens to the connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream remembers ids to recognize a repeated publish.
@@ -191,6 +194,7 @@ impl Nats {
             max_ack_pending: MAX_ACK_PENDING.into(),
             ..pull::Config::default()
         };
+        let pending = PENDING.with([consumer.name()]);
         // The publisher creates the stream; a stream that does not exist yet is waited for.
         let stream = self.names().stream(consumer.producer());
         let consumer = self.jetstream.create_consumer_on_stream(config, stream).await;
@@ -198,7 +202,7 @@ impl Nats {
         let messages = consumer.stream().max_messages_per_batch(MAX_ACK_PENDING.into()).expires(PULL).heartbeat(HEARTBEAT).messages();
         let messages = messages.await.map_err(|e| BusError::unavailable("pull", e))?;
         let (sender, events) = mpsc::channel(MAX_ACK_PENDING.into());
-        let keeper = Keeper { client: self.client.clone(), prefix: self.names().subject(""), alive: Arc::default() };
+        let keeper = Keeper { client: self.client.clone(), prefix: self.names().subject(""), alive: Arc::default(), consumer, pending };
         let often = Duration::from_secs(self.config.ack_wait_seconds.max(1)) / 3;
         tokio::spawn(keeper.run(messages, often, sender));
         Ok(Subscription { events })
@@ -316,7 +320,7 @@ fn observe(event: &Event, connected: &watch::Sender<bool>, said: &watch::Sender<
 }
 
 pub(crate) fn report(connected: bool) {
-    gauge!("nodkey_bus_connected").set(f64::from(u8::from(connected)));
+    CONNECTED.set(f64::from(u8::from(connected)));
 }
 
 /// An active durable pull consumer.
@@ -339,6 +343,8 @@ struct Keeper {
     client: Client,
     prefix: String,
     alive: Alive,
+    consumer: jetstream::consumer::PullConsumer,
+    pending: Gauge,
 }
 
 impl Keeper {
@@ -350,7 +356,10 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = sender.closed() => return,
-                _ = ticks.tick() => self.keep_alive().await,
+                _ = ticks.tick() => {
+                    self.keep_alive().await;
+                    self.measure().await;
+                }
                 place = sender.reserve(), if taken.is_some() => {
                     let (Ok(place), Some(next)) = (place, taken.take()) else { return };
                     let over = Result::is_err(&next);
@@ -376,6 +385,15 @@ impl Keeper {
         for reply in alive {
             // If this is lost, the event is delivered a second time, and the inbox absorbs it.
             let _ = self.client.publish(reply, AckKind::Progress.into()).await;
+        }
+    }
+
+    /// Reports how many events the consumer has not settled: those that the server still holds, and those that it has sent.
+    async fn measure(&self) {
+        // Briefly: what keeps events from being redelivered has to run again in time.
+        if let Ok(Ok(info)) = timeout(MEASURE, self.consumer.get_info()).await {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            self.pending.set(info.num_pending.saturating_add(info.num_ack_pending as u64) as f64);
         }
     }
 

@@ -6,7 +6,6 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use metrics::{counter, gauge};
 use nodkey_db::{
     Db, Lease, Message,
     outbox::{self, Outgoing},
@@ -24,7 +23,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{bus::Bus, error::BusError, spans::described};
+use crate::{
+    bus::Bus,
+    error::BusError,
+    metrics::{OUTBOX_DEPTH, OUTBOX_OLDEST, PUBLISHED},
+    spans::described,
+};
 
 /// Maximum number of events per read.
 const BATCH: usize = 256;
@@ -257,7 +261,7 @@ impl Relay {
         match outcome {
             Ok(()) => {
                 let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
-                counter!("nodkey_events_published_total", "type" => fact).increment(1);
+                PUBLISHED.with([fact]).increment(1);
                 self.published.push(outgoing.seq);
                 match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
                     Some(next) => self.send(next, Duration::ZERO),
@@ -323,7 +327,7 @@ impl Relay {
     fn report(&self, depth: usize, oldest: Option<Timestamp>) {
         let seconds = oldest.map_or(0.0, |at| at.until(self.clock.now()).as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-        gauge!("nodkey_outbox_depth", "service" => self.service).set(depth as f64);
-        gauge!("nodkey_outbox_oldest_seconds", "service" => self.service).set(seconds);
+        OUTBOX_DEPTH.with([self.service]).set(depth as f64);
+        OUTBOX_OLDEST.with([self.service]).set(seconds);
     }
 }

@@ -44,6 +44,14 @@ impl Source {
         Ok(batch)
     }
 
+    /// Events that are queued in this process; `None` where the server holds them, and reports them itself.
+    pub(crate) fn queued(&self) -> Option<usize> {
+        match self {
+            Self::Memory(queue) => Some(queue.len()),
+            Self::Nats(_) => None,
+        }
+    }
+
     async fn next(&mut self) -> Result<Delivery, BusError> {
         match self {
             Self::Memory(queue) => {

@@ -67,6 +67,13 @@ impl Db {
         matches!(self.engine, Engine::Postgres(_))
     }
 
+    /// Reports the state of the connection pool as metrics. Costs next to nothing; SQLite has no pool.
+    pub fn report(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.report();
+        }
+    }
+
     /// Closes every connection once it is idle.
     pub async fn close(&self) {
         match &self.engine {

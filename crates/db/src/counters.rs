@@ -2,6 +2,8 @@
 
 use metrics::Counter;
 
+use crate::metrics::{COMMITS, ROUND_TRIPS, STATEMENTS, SYNCS};
+
 /// Counters of one database.
 pub(crate) struct Counters {
     /// Statements, without BEGIN, COMMIT and ROLLBACK.
@@ -17,12 +19,12 @@ pub(crate) struct Counters {
 impl Counters {
     /// `database` is a name that operators know: that of the PostgreSQL database, or the SQLite file without its extension.
     pub(crate) fn new(database: &str) -> Self {
-        let counter = |name: &'static str| metrics::counter!(name, "database" => database.to_owned());
+        let name = || [database.to_owned()];
         Self {
-            statements: counter("nodkey_db_statements_total"),
-            round_trips: counter("nodkey_db_round_trips_total"),
-            commits: counter("nodkey_db_commits_total"),
-            syncs: counter("nodkey_db_syncs_total"),
+            statements: STATEMENTS.with(name()),
+            round_trips: ROUND_TRIPS.with(name()),
+            commits: COMMITS.with(name()),
+            syncs: SYNCS.with(name()),
         }
     }
 }

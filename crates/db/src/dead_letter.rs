@@ -8,6 +8,9 @@ use crate::{
     retention::{BATCH, Window, delete_between},
 };
 
+/// Counting stops here: that there are many is known by then.
+const MOST_COUNTED: i64 = 10_000;
+
 /// An event that was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
@@ -59,6 +62,14 @@ pub async fn list(db: &Db, limit: i64) -> Result<Vec<DeadLetter>, DbError> {
             })
         })
         .collect()
+}
+
+/// Counts the dead letters, up to [`MOST_COUNTED`].
+pub async fn count(db: &Db) -> Result<u32, DbError> {
+    let counted = db.query("SELECT COUNT(*) AS letters FROM (SELECT event_id FROM dead_letter LIMIT $1) AS kept").bind(MOST_COUNTED);
+    let row = counted.fetch_optional().await?;
+    let letters: i64 = row.map_or(Ok(0), |row| row.get("letters"))?;
+    Ok(u32::try_from(letters).unwrap_or(u32::MAX))
 }
 
 /// Deletes some of the dead letters in a window. Returns how many.

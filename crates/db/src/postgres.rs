@@ -15,12 +15,14 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqlStr,
     postgres::{PgArguments, PgConnectOptions, PgRow},
 };
+use tokio::time::Instant;
 
 use crate::{
     condition::Condition,
     config::{DbConfig, PATIENCE},
     counters::Counters,
     error::DbError,
+    gauges::Gauges,
 };
 
 /// Age at which a connection is replaced. The memory that a server keeps for it grows, and a newly added server should get its share.
@@ -37,6 +39,7 @@ pub struct Postgres {
     /// After this long a response will no longer arrive.
     deadline: Duration,
     pub(crate) counters: Arc<Counters>,
+    gauges: Arc<Gauges>,
 }
 
 impl fmt::Debug for Postgres {
@@ -89,7 +92,8 @@ impl Postgres {
     pub(crate) async fn connect(config: &DbConfig) -> Result<Self, DbError> {
         let options =
             PgConnectOptions::from_str(config.url.expose_secret())?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let counters = Arc::new(Counters::new(options.get_database().unwrap_or_else(|| options.get_username())));
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        let (counters, gauges) = (Arc::new(Counters::new(database)), Arc::new(Gauges::new(database)));
         let statement_timeout = Duration::from_millis(config.statement_timeout_ms.into());
         let manager = Manager {
             settings: settings(statement_timeout),
@@ -103,7 +107,7 @@ impl Postgres {
             queue_mode: QueueMode::Lifo,
         };
         let pool = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build().map_err(|e| DbError::Statement(e.into()))?;
-        let postgres = Self { pool, deadline: statement_timeout + GRACE, counters };
+        let postgres = Self { pool, deadline: statement_timeout + GRACE, counters, gauges };
         postgres.session().await.map_err(|e| match e {
             DbError::Statement(cause) => DbError::Refused(cause),
             other => other,
@@ -118,7 +122,10 @@ impl Postgres {
 
     /// Takes a connection.
     pub(crate) async fn session(&self) -> Result<Session, DbError> {
-        let object = self.pool.get().await.map_err(|e| match e {
+        let since = Instant::now();
+        let object = self.pool.get().await;
+        self.gauges.acquire.record(since.elapsed());
+        let object = object.map_err(|e| match e {
             PoolError::Backend(e) => DbError::from(e),
             PoolError::Timeout(TimeoutType::Wait) => DbError::unavailable(Condition::Busy, "every connection is in use"),
             other => DbError::unavailable(Condition::Away, other),
@@ -139,6 +146,11 @@ impl Postgres {
                 begun => return begun.map(|()| session),
             }
         }
+    }
+
+    /// Reports the state of the pool as metrics.
+    pub(crate) fn report(&self) {
+        self.gauges.report(&self.pool.status());
     }
 
     /// Closes idle connections, and the others when they are returned.

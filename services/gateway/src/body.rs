@@ -9,7 +9,7 @@ use axum::{
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use nodkey_kernel::id::RelyingPartyId;
-use nodkey_runtime::{counts::Full, refused};
+use nodkey_runtime::{Refusal, counts::Full, refused};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -133,7 +133,7 @@ async fn gather<K: Hash + Eq + Clone>(
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let full = |_: Full| {
-        refused("body beyond what can be held");
+        refused(Refusal::Body);
         Problem::overloaded()
     };
     held.grow(HEAD).map_err(full)?;

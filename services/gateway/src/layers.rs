@@ -10,18 +10,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use metrics::{counter, histogram};
 use nodkey_runtime::{
     Deployment,
     admission::{Class, Permit},
-    trace::{self, Arrival},
+    trace::Arrival,
 };
-use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::{
     body::{ANONYMOUS_BODY, Sender},
     limits::network::Source,
+    measured::{Measured, Waiting},
     problem::{Problem, in_json},
     state::AppState,
 };
@@ -40,11 +39,20 @@ pub fn strict_transport(deployment: &Deployment) -> Option<HeaderValue> {
     (deployment.serves_tls && url.scheme() == "https" && named).then_some(HeaderValue::from_static("max-age=31536000"))
 }
 
-/// Traces the request and sets the request id of the response: the caller's, or the trace id. Forbids caching and content sniffing, and
+/// What the layer that every request passes knows.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    /// The `Strict-Transport-Security` header, where it is sent.
+    pub strict_transport: Option<HeaderValue>,
+    /// Routes that may wait.
+    pub waiting: Waiting,
+}
+
+/// Traces and measures the request and sets the request id of the response: the caller's, or the trace id. Forbids caching and content sniffing, and
 /// turns every refusal into JSON. One layer, because each layer costs every held connection over a kilobyte.
-pub async fn common(State(strict_transport): State<Option<HeaderValue>>, mut request: Request, next: Next) -> Response {
+pub async fn common(State(Common { strict_transport, waiting }): State<Common>, mut request: Request, next: Next) -> Response {
     let own = request.headers().get(&X_REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()).cloned();
-    let (method, start, arrival) = (trace::method(request.method()), Instant::now(), Arrival::of(&request));
+    let (measured, arrival) = (Measured::begin(&request, &waiting), Arrival::of(&request));
     request.extensions_mut().insert(arrival.clone());
     let mut response = if request.headers().len() > MAX_FIELDS {
         Problem::too_many_fields(MAX_FIELDS).into_response()
@@ -59,9 +67,7 @@ pub async fn common(State(strict_transport): State<Option<HeaderValue>>, mut req
         };
         arrival.run(answer).await
     };
-    let status = response.status().as_str().to_owned();
-    histogram!("nodkey_http_request_seconds", "method" => method).record(start.elapsed().as_secs_f64());
-    counter!("nodkey_http_requests_total", "method" => method, "status" => status).increment(1);
+    measured.answered(response.status());
     arrival.answered(&response);
     let headers = response.headers_mut();
     if let Some(id) = own.or_else(|| HeaderValue::try_from(arrival.traceparent()?).ok()) {
@@ -167,7 +173,7 @@ mod tests {
             .route("/panic/{of}", get(panics))
             .route("/silent/{of}", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
             .route("/refused/{of}", get(|| async { Problem::not_found() }))
-            .layer((middleware::from_fn_with_state(None::<HeaderValue>, common), CatchPanicLayer::custom(panicked)));
+            .layer((middleware::from_fn_with_state(Common::default(), common), CatchPanicLayer::custom(panicked)));
         for (path, cause) in [
             ("/because", Some("there is no cookie key")),
             ("/peer", Some("it is logged there")),

@@ -11,6 +11,8 @@ mod given;
 mod grpc;
 mod layers;
 mod limits;
+mod measured;
+mod metrics;
 mod openapi;
 mod operators;
 mod plain;
@@ -27,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use moka::sync::Cache;
 use nodkey_db::Migrations;
 use nodkey_kernel::service_key::ServiceName;
+use nodkey_metrics::List;
 use nodkey_runtime::{CredentialResolver, Deps, Parts, Service, admission::Admission};
 use tokio::sync::Semaphore;
 
@@ -61,6 +64,10 @@ impl Service for Gateway {
     const NAME: ServiceName = ServiceName::Gateway;
 
     type Config = Config;
+
+    fn metrics() -> List {
+        metrics::METRICS
+    }
 
     fn migrations() -> Option<Migrations> {
         None

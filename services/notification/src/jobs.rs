@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use metrics::gauge;
 use nodkey_kernel::error::chain;
 use nodkey_runtime::{Job, housekeeping::Rule};
 use tracing::warn;
 
-use crate::app::App;
+use crate::{
+    app::App,
+    metrics::{DELIVERIES_OLDEST, DELIVERIES_PENDING, ENDPOINTS_FAILING, PUSHES_PENDING},
+};
 
 /// How often pending deliveries and pushes are counted.
 const COUNTING: Duration = Duration::from_secs(15);
@@ -22,10 +24,10 @@ pub fn backlog(app: App) -> Job {
                     // Exact up to 2^53.
                     #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
                     let (waiting, pushes, failing) = (waiting as f64, pushes as f64, failing as f64);
-                    gauge!("nodkey_deliveries_pending").set(waiting);
-                    gauge!("nodkey_pushes_pending").set(pushes);
-                    gauge!("nodkey_endpoints_failing").set(failing);
-                    gauge!("nodkey_deliveries_oldest_pending_seconds").set(oldest.as_secs_f64());
+                    DELIVERIES_PENDING.set(waiting);
+                    PUSHES_PENDING.set(pushes);
+                    ENDPOINTS_FAILING.set(failing);
+                    DELIVERIES_OLDEST.set(oldest.as_secs_f64());
                 }
                 Err(e) => warn!(error = chain(&e), "pending deliveries and pushes could not be counted; trying again"),
             }

@@ -12,6 +12,7 @@ mod grpc;
 mod guard;
 mod invariants;
 mod jobs;
+mod metrics;
 mod push;
 mod queues;
 mod receipts;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use config::{Config, PushConfig};
 use nodkey_db::{Migration, Migrations};
 use nodkey_kernel::service_key::ServiceName;
+use nodkey_metrics::List;
 use nodkey_runtime::{
     Deps, Job, Parts, Service,
     housekeeping::{self, common_rules},
@@ -65,6 +67,10 @@ impl Service for Notification {
     const NAME: ServiceName = ServiceName::Notification;
 
     type Config = Config;
+
+    fn metrics() -> List {
+        metrics::METRICS
+    }
 
     fn migrations() -> Option<Migrations> {
         Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })

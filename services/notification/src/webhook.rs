@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{counter, histogram};
 use nodkey_kernel::{
     error::{Classify as _, Kind, chain},
     time::Timestamp,
@@ -28,6 +27,7 @@ use crate::{
     cause,
     domain::{Attempt, Delivery, Outcome},
     guard::Guard,
+    metrics::{AttemptOutcome, DELIVERY_ATTEMPT_SECONDS, DELIVERY_ATTEMPTS, DELIVERY_FIRST_ATTEMPT_SECONDS},
     queues::Outgoing,
 };
 
@@ -95,11 +95,11 @@ impl Webhooks {
             error: if error.is_empty() { answer.remark } else { error },
             response: answer.text,
         };
-        let outcome = if attempt.succeeded() { "succeeded" } else { "failed" };
-        counter!("nodkey_delivery_attempts_total", "outcome" => outcome).increment(1);
-        histogram!("nodkey_delivery_attempt_seconds").record(duration.as_secs_f64());
+        let outcome = if attempt.succeeded() { AttemptOutcome::Succeeded } else { AttemptOutcome::Failed };
+        DELIVERY_ATTEMPTS.with(outcome).increment(1);
+        DELIVERY_ATTEMPT_SECONDS.record(duration);
         if claimed.attempt_count == 0 {
-            histogram!("nodkey_delivery_first_attempt_seconds").record(claimed.occurred_at.until(started_at).as_secs_f64());
+            DELIVERY_FIRST_ATTEMPT_SECONDS.record(claimed.occurred_at.until(started_at));
         }
         info!(delivery = %claimed.id, attempt = attempt.number, status = attempt.status_code, error = attempt.error, "delivery attempted");
         Ok(Outcome::Attempted { attempt, retry_after: answer.retry_after })

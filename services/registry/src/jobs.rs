@@ -5,6 +5,7 @@ use std::time::Duration;
 use nodkey_db::Db;
 use nodkey_kernel::{
     error::{Classify as _, chain},
+    service_key::ServiceName,
     time::Clock,
 };
 use nodkey_runtime::{
@@ -33,7 +34,7 @@ pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<J
     rules.push(rule(app, "audit_entry", |app, pass| async move { app.delete_audit_entries(&pass).await }));
     rules.push(rule(app, "used_proof", |app, pass| async move { app.delete_used_proofs(&pass).await }));
     rules.push(rule(app, "device", |app, pass| async move { app.delete_unbound_devices(&pass).await }).every(DEVICES));
-    vec![signing::job(app.own_keys()), checkpoints(app), housekeeping::job("registry", db, clock, rules)]
+    vec![signing::job(ServiceName::Registry, app.own_keys()), checkpoints(app), housekeeping::job("registry", db, clock, rules)]
 }
 
 /// Signs the audit log. Replicas that run it concurrently sign only once.

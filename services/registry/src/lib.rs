@@ -9,11 +9,13 @@ pub mod events;
 pub mod grpc;
 mod invariants;
 pub mod jobs;
+mod metrics;
 mod store;
 
 use anyhow::ensure;
 use nodkey_db::{Migration, Migrations};
 use nodkey_kernel::service_key::ServiceName;
+use nodkey_metrics::List;
 use nodkey_runtime::{Deps, Parts, Service};
 
 use app::App;
@@ -28,6 +30,10 @@ impl Service for Registry {
     const NAME: ServiceName = ServiceName::Registry;
 
     type Config = Config;
+
+    fn metrics() -> List {
+        metrics::METRICS
+    }
 
     fn migrations() -> Option<Migrations> {
         Some(Migrations {

@@ -1,7 +1,10 @@
 //! The trusonafication service's own settings.
 
-use nodkey_kernel::jose::Algorithm;
+use nodkey_kernel::{id::RelyingPartyId, jose::Algorithm};
 use serde::Deserialize;
+
+/// How many relying parties are measured separately, at most: what Prometheus holds must not grow with their number.
+const MAX_MEASURED: usize = 50;
 
 /// Settings under `service.` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Config {
     /// Days that expired or canceled trusonafications are kept. 0: forever. Unset: 90, except for those that predate retention. A relying
     /// party's policy takes precedence.
     pub unanswered_retention_days: Option<u32>,
+    /// Relying parties whose trusonafications are also measured separately, [`MAX_MEASURED`] at most. Each adds about 25 series to the metrics.
+    pub measured_relying_parties: Vec<RelyingPartyId>,
     /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
 }
@@ -32,6 +37,11 @@ impl Config {
     pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!((1..=86_400).contains(&self.lifetime_seconds), "lifetime_seconds must be 1 to 86400");
         anyhow::ensure!((20..=55).contains(&self.trucode_seconds), "trucode_seconds must be 20 to 55");
+        let measured = self.measured_relying_parties.len();
+        anyhow::ensure!(
+            measured <= MAX_MEASURED,
+            "measured_relying_parties names {measured} relying parties; {MAX_MEASURED} may be measured"
+        );
         anyhow::ensure!(self.max_pending > 0, "max_pending must be at least 1");
         self.first_algorithm().map(drop)
     }
@@ -52,6 +62,7 @@ impl Default for Config {
             trucode_seconds: 50,
             sweep_milliseconds: 500,
             unanswered_retention_days: None,
+            measured_relying_parties: Vec::new(),
             dead_letter_retention_days: None,
         }
     }

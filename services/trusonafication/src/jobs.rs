@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nodkey_db::Db;
-use nodkey_kernel::{error::chain, time::Clock};
+use nodkey_kernel::{error::chain, service_key::ServiceName, time::Clock};
 use nodkey_runtime::{
     Job,
     housekeeping::{self, Rule, common_rules},
@@ -38,7 +38,7 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
         async move { app.delete_budgets(&pass).await }
     }));
     vec![
-        signing::job(app.signing_keys()),
+        signing::job(ServiceName::Trusonafication, app.signing_keys()),
         signing::follow(app.signing_keys(), app.bus()),
         changes_job(app.clone()),
         expiry(app, interval, clock.clone()),

@@ -9,6 +9,7 @@ mod events;
 mod grpc;
 mod invariants;
 mod jobs;
+mod metrics;
 mod store;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use config::Config;
 use nodkey_db::{Migration, Migrations};
 use nodkey_kernel::service_key::ServiceName;
+use nodkey_metrics::List;
 use nodkey_runtime::{Deps, Parts, Service, signing};
 
 /// The trusonafication service.
@@ -59,6 +61,10 @@ impl Service for Trusonafication {
     const NAME: ServiceName = ServiceName::Trusonafication;
 
     type Config = Config;
+
+    fn metrics() -> List {
+        metrics::METRICS
+    }
 
     fn migrations() -> Option<Migrations> {
         Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })

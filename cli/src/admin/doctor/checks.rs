@@ -115,7 +115,7 @@ struct Sign {
 const SIGNS: &[Sign] = &[
     Sign {
         check: "events",
-        metric: "nodkey_consumer_retrying",
+        metric: "nodkey_consumer_retrying_seconds",
         above: 60.0,
         is_failure: true,
         what: "an event has been failing for more than a minute",

@@ -18,12 +18,16 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use metrics::{gauge, histogram};
 use nodkey_kernel::error::Kind;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{refusals::refused, status};
+pub use super::class::Class;
+use super::{
+    metrics::{ADMISSION_LIMIT, SERVED},
+    refusals::refused,
+    status,
+};
 
 /// Maximum time that nine of ten responses should take.
 const TARGET: Duration = Duration::from_millis(100);
@@ -34,59 +38,6 @@ const ENOUGH: u32 = 20;
 /// The limit never falls below this: where a machine is slow, this many requests are served slowly. A machine that does 240 logins a second
 /// answers them within a seventh of a second.
 const FLOOR: usize = 32;
-
-/// The class of a request. The first classes are refused first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// From a caller who has no credential, or has not proven one yet.
-    Anonymous,
-    /// Lists and searches: a person looks something up.
-    List,
-    /// Something is created or changed.
-    Create,
-    /// A caller waits for a result, or checks for pending challenges.
-    Read,
-    /// A phone answers: everything before was for this.
-    Answer,
-}
-
-impl Class {
-    /// All classes; those that are refused first come first.
-    pub const ALL: [Self; 5] = [Self::Anonymous, Self::List, Self::Create, Self::Read, Self::Answer];
-
-    /// Name in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Anonymous => "anonymous",
-            Self::Create => "create",
-            Self::Read => "read",
-            Self::Answer => "answer",
-        }
-    }
-
-    /// The share of the permits that it may use, in percent.
-    const fn share(self) -> usize {
-        match self {
-            Self::Anonymous => 50,
-            Self::List => 60,
-            Self::Create => 75,
-            Self::Read => 90,
-            Self::Answer => 100,
-        }
-    }
-
-    const fn refusal(self) -> &'static str {
-        match self {
-            Self::List => "list beyond what can be served",
-            Self::Anonymous => "anonymous request beyond what can be served",
-            Self::Create => "create beyond what can be served",
-            Self::Read => "read beyond what can be served",
-            Self::Answer => "answer beyond what can be served",
-        }
-    }
-}
 
 /// The server is overloaded; retry in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +115,7 @@ impl Admission {
         state.working.0[class as usize] -= 1;
         if let Some(limit) = state.answered(now.duration_since(since), now) {
             drop(state);
-            gauge!("nodkey_admission_limit").set(u32::try_from(limit).unwrap_or(u32::MAX));
+            ADMISSION_LIMIT.set(u32::try_from(limit).unwrap_or(u32::MAX));
         }
     }
 
@@ -238,7 +189,7 @@ impl Permit {
         let now = Instant::now();
         self.working = false;
         self.admission.answered(self.class, self.since, now);
-        histogram!("nodkey_served_seconds", "class" => self.class.as_str()).record(now.duration_since(self.since).as_secs_f64());
+        SERVED.with(self.class).record(now.duration_since(self.since));
         until_written(response, self)
     }
 }

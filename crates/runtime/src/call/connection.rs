@@ -19,7 +19,6 @@ use hyper::{
     client::conn::http2,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use metrics::gauge;
 use nodkey_kernel::service_key::ServiceName;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -33,6 +32,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tonic::{Status, body::Body};
 use tracing::debug;
+
+use super::metrics::PEER_CONNECTIONS;
 
 /// Connect timeout, including TLS.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -133,7 +134,7 @@ impl Connection {
         let most = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
         let told = Arc::clone(&most);
         tokio::spawn(async move {
-            let open = gauge!("nodkey_peer_connections", "peer" => name.as_str());
+            let open = PEER_CONNECTIONS.with(name);
             open.increment(1);
             let mut connection = pin!(connection);
             let ended = std::future::poll_fn(|cx| {

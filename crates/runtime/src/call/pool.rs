@@ -14,7 +14,6 @@ use anyhow::Context as _;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Request, Response, request::Parts};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use metrics::counter;
 use nodkey_kernel::{error::Kind, random::Random, service_key::ServiceName};
 use nodkey_proto::access::is_idempotent;
 use tokio::time::{Instant, timeout};
@@ -24,6 +23,8 @@ use tracing::debug;
 
 use super::{
     connection::{Connection, Failed, Lease, Target, broken},
+    metrics::{Outcome, PEER_CALLS, PEER_CALLS_REPEATED, PEER_CONNECTIONS_OPENED},
+    refusal::Refusal,
     refusals::refused,
     status,
 };
@@ -125,6 +126,13 @@ impl Pool {
 
     /// Sends a request. If nothing of it was sent, it is sent on another connection. A request that may be repeated is sent once more.
     pub(crate) async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let answered = Arc::clone(&self).sent(request).await;
+        let outcome = if answered.is_ok() { Outcome::Ok } else { Outcome::Failed };
+        PEER_CALLS.with((self.target.name, outcome)).increment(1);
+        answered
+    }
+
+    async fn sent(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.target.uri(&parts.uri).map_err(|_| Status::internal("no path of a method"))?;
         let (mut request, mut repeat) = if is_idempotent(parts.uri.path()) {
@@ -142,7 +150,7 @@ impl Pool {
                 Err(failed) => failed,
             };
             let Some(next) = unsent.map(|request| *request).or_else(|| repeat.take()) else { return Err(broken()) };
-            counter!("nodkey_peer_calls_repeated_total", "peer" => self.target.name.as_str()).increment(1);
+            PEER_CALLS_REPEATED.with(self.target.name).increment(1);
             request = next;
             lease = self.lease(Some(&on)).await?;
         }
@@ -164,7 +172,7 @@ impl Pool {
             return Err(away());
         }
         if self.state().connections.len() >= self.settings.most {
-            refused("call to another service beyond what can be sent");
+            refused(Refusal::Call);
             return Err(status::new(Kind::Unavailable, "OVERLOADED", "too many calls to another service; try again soon", &[]));
         }
         let opened = self.open(&mut opening).await;
@@ -290,8 +298,8 @@ impl Pool {
         // Before connecting: the waiting caller may give up.
         self.state().tried.insert(address, begun);
         let opened = (self.connect)(address, begun + age).await;
-        let outcome = if opened.is_ok() { "ok" } else { "failed" };
-        counter!("nodkey_peer_connections_opened_total", "peer" => self.target.name.as_str(), "outcome" => outcome).increment(1);
+        let outcome = if opened.is_ok() { Outcome::Ok } else { Outcome::Failed };
+        PEER_CONNECTIONS_OPENED.with((self.target.name, outcome)).increment(1);
         let connection = Arc::new(opened?);
         let mut state = self.state();
         state.tried.remove(&address);

@@ -5,21 +5,22 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use metrics::counter;
 use tracing::warn;
 
-/// Number of refusals of each kind since the last report.
-static REFUSED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+use super::{metrics::REFUSED, refusal::Refusal};
 
-/// Counts a refusal. Kinds are few and defined by us: they are metric labels.
-pub fn refused(kind: &'static str) {
-    counter!("nodkey_refused_total", "kind" => kind).increment(1);
+/// Number of refusals of each kind since the last report.
+static SINCE: Mutex<BTreeMap<Refusal, u64>> = Mutex::new(BTreeMap::new());
+
+/// Counts a refusal.
+pub fn refused(kind: Refusal) {
+    REFUSED.with(kind).increment(1);
     let mut kinds = lock();
     let count = kinds.entry(kind).or_default();
     *count += 1;
     if *count == 1 {
         drop(kinds);
-        warn!(kind, "refused; further ones of this kind are counted and reported every minute");
+        warn!(kind = kind.as_str(), "refused; further ones of this kind are counted and reported every minute");
     }
 }
 
@@ -27,13 +28,13 @@ pub fn refused(kind: &'static str) {
 pub(crate) fn report() {
     for (kind, count) in std::mem::take(&mut *lock()) {
         if count > 1 {
-            warn!(kind, count = count - 1, "refused more");
+            warn!(kind = kind.as_str(), count = count - 1, "refused more");
         }
     }
 }
 
-fn lock() -> MutexGuard<'static, BTreeMap<&'static str, u64>> {
-    REFUSED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, BTreeMap<Refusal, u64>> {
+    SINCE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -43,10 +44,10 @@ mod tests {
     #[test]
     fn every_refusal_of_a_kind_counts_until_it_is_told() {
         for _ in 0..3 {
-            refused("of this test");
+            refused(Refusal::Upload);
         }
-        assert_eq!(lock()["of this test"], 3);
+        assert_eq!(lock()[&Refusal::Upload], 3);
         report();
-        assert!(!lock().contains_key("of this test"));
+        assert!(!lock().contains_key(&Refusal::Upload));
     }
 }

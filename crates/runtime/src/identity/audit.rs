@@ -11,7 +11,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use metrics::counter;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     jose::sha256,
@@ -30,6 +29,7 @@ use tracing::error;
 use super::{
     caller::Caller,
     confirmation::{presented, request_digest, subject},
+    metrics::{ActionOutcome, OPERATOR_ACTIONS},
     peers::Peer,
     tally::{Tally, tallied},
 };
@@ -86,7 +86,7 @@ impl Audit {
 
     /// Records that an operator was refused. The refusal stands, whether or not recording succeeds.
     pub(crate) async fn refuse(&self, caller: &Caller, request: Request, refused: Status) -> Response {
-        counter!("nodkey_operator_actions_total", "outcome" => "refused").increment(1);
+        OPERATOR_ACTIONS.with(ActionOutcome::Refused).increment(1);
         let outcome = PeerError::from(refused.clone()).reason().to_owned();
         match describe(caller, request, None).await {
             Ok(Described { entry, .. }) => {
@@ -164,7 +164,7 @@ impl Audit {
         trace::uninterrupted(async move {
             let response = next.run(request).await;
             let outcome = outcome(&response);
-            counter!("nodkey_operator_actions_total", "outcome" => if outcome == OK { "ok" } else { "refused" }).increment(1);
+            OPERATOR_ACTIONS.with(if outcome == OK { ActionOutcome::Ok } else { ActionOutcome::Refused }).increment(1);
             if let Err(failed) = log.complete_audit_entry(CompleteAuditEntryRequest { id, outcome, request: tally.to_json() }).await {
                 error!(cause = %failed.message(), "the outcome of an action is not in the audit log");
             }

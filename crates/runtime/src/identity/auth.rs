@@ -8,7 +8,6 @@ use axum::{
     response::Response,
 };
 use http::HeaderMap;
-use metrics::counter;
 use nodkey_kernel::{
     error::Kind,
     id::{CredentialId, OperatorSessionId, RelyingPartyId},
@@ -25,6 +24,7 @@ use super::{
     caller::{Caller, Operator, bearer_token, not_authenticated},
     deployment::Deployment,
     fault::{self, Fault},
+    metrics::SYMMETRIC_OPERATOR_KEY_CALLS,
     parties::Parties,
     peers::Peer,
     resolver::CredentialResolver,
@@ -68,7 +68,7 @@ impl Authenticator {
                     proven = proven.or_else(|_| self.verify(token, key.expose_secret()));
                 }
                 proven?;
-                counter!("nodkey_symmetric_operator_key_calls_total").increment(1);
+                SYMMETRIC_OPERATOR_KEY_CALLS.increment(1);
                 Caller::Operator { relying_party: tenant_header(headers)?, operator: Operator::of_the_key() }
             }
             id if self.deployment.operator_keys.knows(id) => {

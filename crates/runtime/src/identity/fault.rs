@@ -1,9 +1,10 @@
 //! Authentication faults. Callers get the same response for all of them. The log says which one it was, and in development the response
 //! does as well.
 
-use metrics::counter;
 use nodkey_kernel::{jose::JoseError, named};
 use tracing::debug;
+
+use super::metrics::UNAUTHENTICATED;
 
 named! {
     /// Why a caller is not authenticated, with the name used in logs and metrics.
@@ -85,6 +86,6 @@ impl Fault {
 /// Records that a call is refused because its caller is not authenticated: a count, and one log line in the request's span, with its route
 /// and trace. `fault` values are few and defined by us; `credential` is what the caller names, if it has the format of an id.
 pub fn note(scheme: &'static str, fault: &'static str, credential: Option<&str>) {
-    counter!("nodkey_unauthenticated_total", "scheme" => scheme, "reason" => fault).increment(1);
+    UNAUTHENTICATED.with([scheme, fault]).increment(1);
     debug!(scheme, reason = fault, credential, "not authenticated");
 }

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod confirmation;
 pub mod deployment;
 pub mod fault;
+pub mod metrics;
 mod parties;
 pub mod peers;
 pub mod resolver;

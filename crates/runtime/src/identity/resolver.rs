@@ -24,7 +24,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{actor::ResolvedCredential, caller::Operator, fault::Fault, peers::Peer, token};
-use crate::call::{admission::Overloaded, refusals::refused, status::PeerError};
+use crate::call::{admission::Overloaded, refusal::Refusal, refusals::refused, status::PeerError};
 
 /// How long a disabled credential may still be accepted.
 const TTL: Duration = Duration::from_secs(30);
@@ -139,7 +139,7 @@ impl CredentialResolver {
         if let Ok(Ok(turn)) = timeout(PATIENCE, self.asked.acquire()).await {
             return Ok(turn);
         }
-        refused("credential beyond what can be asked for");
+        refused(Refusal::Credential);
         Err(Status::from(Overloaded).into())
     }
 

@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use metrics::counter;
 use moka::sync::Cache;
 use nodkey_kernel::{
     id::RelyingPartyId,
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     deployment::Deployment,
+    metrics::INTERNAL_KEY_CALLS,
     token::{self, INTERNAL},
 };
 
@@ -154,7 +154,7 @@ impl Verifier {
         if !token::alive(claims.exp, self.clock.now()) || !claims.aud.includes(&self.deployment.audience) {
             return None;
         }
-        counter!("nodkey_internal_key_calls_total", "caller" => name.as_str()).increment(1);
+        INTERNAL_KEY_CALLS.with(name).increment(1);
         Some((name, claims.rp))
     }
 }

@@ -19,14 +19,17 @@ use nodkey_kernel::{
     time::Clock,
     vault::Vault,
 };
+use nodkey_metrics::List;
 
 use super::{
     config::ServerConfig,
     connection::Audience,
     data_dir::DataDir,
+    gauges,
     health::{Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
+    metrics,
     opening::Opening,
     places::ConnectionLimits,
     process::signalled,
@@ -78,6 +81,7 @@ type Build = Box<dyn FnOnce(Deps) -> BoxFuture<'static, anyhow::Result<Parts>> +
 struct Entry {
     name: ServiceName,
     migrations: Option<Migrations>,
+    metrics: List,
     build: Build,
 }
 
@@ -172,14 +176,14 @@ impl Embedded {
                 S::build(config, deps).await
             })
         });
-        self.services.push(Entry { name: S::NAME, migrations: S::migrations(), build });
+        self.services.push(Entry { name: S::NAME, migrations: S::migrations(), metrics: S::metrics(), build });
         self
     }
 
     /// Builds and starts every service. Returns once all of them serve.
     pub async fn start(self) -> anyhow::Result<Handle> {
         // Before the first metric: what is recorded earlier is lost.
-        telemetry::handle();
+        metrics::start(&self.services.iter().map(|entry| entry.metrics).collect::<Vec<_>>());
         let mut config = self.config;
         let http = Listener::bind(config.http).await?;
         let grpc = Listener::bind(config.grpc).await?;
@@ -265,7 +269,7 @@ impl Embedded {
         for (name, db) in &databases {
             running.relay(name, db.clone(), &clock);
         }
-        jobs.extend([telemetry::upkeep(), health.watch()]);
+        jobs.extend([telemetry::upkeep(), health.watch(), gauges::job(databases)]);
         jobs.extend(certificate);
         running.jobs(jobs);
         let (http_health, checks) = (server::public_health(&health, passed_on, proxied), health.clone().routes());

@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use metrics::counter;
 use nodkey_db::{
     Db, Lease, dead_letter, idempotency, inbox,
     retention::{self, Window},
@@ -17,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::service::Job;
+use super::{metrics::RETENTION_DELETED, service::Job};
 
 /// Default interval of a rule.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -192,7 +191,7 @@ impl Keeper {
 
     /// Counts a batch, pauses, and renews the lease, which lasts longer than both.
     async fn note(&self, table: &'static str, deleted: u64) -> bool {
-        counter!("nodkey_retention_deleted_total", "service" => self.service, "table" => table).increment(deleted);
+        RETENTION_DELETED.with([self.service, table]).increment(deleted);
         tokio::select! {
             () = self.shutdown.cancelled() => false,
             () = sleep(PAUSE) => self.holds().await,

@@ -5,7 +5,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use axum::Router;
 use hyper_util::server::conn::auto;
-use metrics::{counter, gauge};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::{
     connection::{self, Audience},
+    metrics::{CONNECTIONS, TLS_HANDSHAKES_FAILED},
     places::{ConnectionLimits, Place, Places},
     stream::Streams,
 };
@@ -98,8 +98,7 @@ struct Serving {
 
 impl Serving {
     async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, _place: Place) {
-        let open = gauge!("nodkey_connections");
-        open.increment(1);
+        CONNECTIONS.increment(1);
         // Responses are small, and must not wait for the previous one to be acknowledged.
         let _ = tcp.set_nodelay(true);
         let (routes, shutdown) = (self.routes.clone(), self.shutdown.clone());
@@ -111,7 +110,7 @@ impl Serving {
         if let Err(e) = served {
             debug!(error = format!("{e:#}"), "a connection failed");
         }
-        open.decrement(1);
+        CONNECTIONS.decrement(1);
     }
 }
 
@@ -126,7 +125,7 @@ async fn secure(
     let accepted = shutdown.run_until_cancelled(tokio::time::timeout(HANDSHAKE, tls.accept(tcp))).await;
     let Some(accepted) = accepted else { return Ok(()) };
     let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let stream = accepted.inspect_err(|_| counter!("nodkey_tls_handshakes_failed_total").increment(1)).context("TLS handshake")?;
+    let stream = accepted.inspect_err(|_| TLS_HANDSHAKES_FAILED.increment(1)).context("TLS handshake")?;
     Box::pin(connection::serve(stream, builder, routes, address, shutdown)).await
 }
 

@@ -11,24 +11,16 @@ use std::{
 use anyhow::Context as _;
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
-use opentelemetry_sdk::{
-    Resource,
-    logs::SdkLoggerProvider,
-    metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream},
-    trace::SdkTracerProvider,
-};
+use opentelemetry_sdk::{Resource, logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing::warn;
 
-pub(super) use self::recorder::OtlpRecorder;
+pub(super) use self::recorder::{Buckets, OtlpRecorder};
 
 /// How long the last exports may take when a process ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The samplers of the specification that the SDK has (`OTEL_TRACES_SAMPLER`).
 const SAMPLERS: [&str; 6] =
     ["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"];
-/// Upper bounds of the buckets of durations, in seconds.
-pub(super) const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-
 static METERS: OnceLock<SdkMeterProvider> = OnceLock::new();
 
 /// What is exported. Nothing, unless the environment names where to.
@@ -81,8 +73,7 @@ impl Otlp {
         }
         if metrics {
             let exporter = MetricExporter::builder().with_http().build().context("OTLP metrics")?;
-            let provider =
-                SdkMeterProvider::builder().with_periodic_exporter(exporter).with_view(in_seconds).with_resource(resource()?).build();
+            let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource()?).build();
             let _ = METERS.set(provider.clone());
             started.metrics = Some(provider);
         }
@@ -119,16 +110,9 @@ impl Otlp {
     }
 }
 
-/// Where metrics are recorded for export, if they are exported.
-pub(super) fn recorder() -> Option<OtlpRecorder> {
-    METERS.get().map(|provider| OtlpRecorder::new(provider.meter("nodkey")))
-}
-
-/// Durations have the buckets that they have for Prometheus.
-fn in_seconds(instrument: &Instrument) -> Option<Stream> {
-    let is_duration = instrument.kind() == InstrumentKind::Histogram && instrument.name().ends_with("_seconds");
-    let aggregation = Aggregation::ExplicitBucketHistogram { boundaries: SECONDS.to_vec(), record_min_max: true };
-    is_duration.then(|| Stream::builder().with_aggregation(aggregation).build().ok())?
+/// Where metrics are recorded for export, if they are exported. Histograms have these buckets, by name.
+pub(super) fn recorder(buckets: Buckets) -> Option<OtlpRecorder> {
+    METERS.get().map(|provider| OtlpRecorder::new(provider.meter("nodkey"), buckets))
 }
 
 /// A variable of the environment; empty ones count as unset, as the specification says.

@@ -7,7 +7,7 @@ use std::{
 
 use nodkey_kernel::egress::is_public;
 
-use crate::call::counts::Counts;
+use crate::call::{counts::Counts, refusal::Refusal};
 
 /// File descriptors that a process needs besides its clients' connections: databases, peers, logs.
 const OTHER_FILES: usize = 128;
@@ -85,14 +85,14 @@ impl Places {
     }
 
     /// Takes a slot, or returns which limit is reached.
-    pub(super) fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
+    pub(super) fn take(&self, address: IpAddr) -> Result<Place, Refusal> {
         let (address, limits) = (client(address), &self.0.limits);
         let mut taken = self.taken();
         if taken.all >= limits.all {
-            return Err("connection beyond the limit of all");
+            return Err(Refusal::Connection);
         }
         let added = taken.by_address.add(address, 1, limits.of(address) as u64);
-        added.map_err(|_| "connection beyond the limit of its address")?;
+        added.map_err(|_| Refusal::ConnectionOfAddress)?;
         taken.all += 1;
         Ok(Place { places: self.clone(), address })
     }

@@ -13,10 +13,12 @@ use super::{
     arguments::{Command, help},
     config::{Config, DeploymentConfig, ServerConfig},
     connection::Audience,
+    gauges,
     given::Given,
     health::{Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
+    metrics,
     opening::Opening,
     process_status::{Database, Reporter},
     reseal::Resealer,
@@ -134,7 +136,7 @@ pub fn install_crypto_provider() {
 
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     // Before the first metric: what is recorded earlier is lost.
-    telemetry::handle();
+    metrics::start(&[S::metrics()]);
     // Bound before anything else is touched: a second instance fails here, not half way through.
     let listener = Listener::bind(config.server.listen).await?;
     let metrics_listener = match config.server.metrics_listen {
@@ -180,11 +182,12 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         stopping: running.stopping(),
     };
     let parts = S::build(config.service, deps).await?;
-    let databases = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
+    let databases: Vec<_> = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
     let mut opening = vault.as_ref().map(Opening::new).unwrap_or_default();
     if let Some(db) = &db {
         opening.add(S::NAME.as_str(), db, parts.sealed);
     }
+    let gauges = gauges::job(Vec::clone(&databases));
     let health = Health::new(databases, opening);
     let owned = db.iter().cloned().zip(S::migrations()).map(|(db, schema)| Database { service: S::NAME.as_str(), db, schema }).collect();
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), owned, &clock);
@@ -205,7 +208,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         running.relay(S::NAME.as_str(), db, &clock);
     }
     running.jobs(parts.jobs);
-    running.jobs(vec![telemetry::upkeep(), health.watch()]);
+    running.jobs(vec![telemetry::upkeep(), health.watch(), gauges]);
     running.jobs(certificate.into_iter().collect());
     if let Some(listener) = metrics_listener {
         let routes = server::metrics().merge(health.clone().routes());

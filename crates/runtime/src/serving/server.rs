@@ -10,7 +10,6 @@ use axum::{
     response::Response,
     routing::get,
 };
-use metrics::counter;
 use nodkey_kernel::{error::Kind, service_key::ServiceName};
 use nodkey_proto::{
     access::{ACCESS, owner},
@@ -21,6 +20,7 @@ use tonic::{Status, server::NamedService as _};
 
 use super::{
     health::{Health, HealthApi},
+    measured,
     process_status::Reporter,
     reseal::Resealer,
     telemetry,
@@ -30,6 +30,7 @@ use crate::{
         admission::{Admission, until_written},
         deadline,
         grpc::mount,
+        refusal::Refusal,
         refusals::refused,
         status, trace,
     },
@@ -69,7 +70,7 @@ pub(crate) fn grpc(
         .layer(middleware::from_fn_with_state(authenticator, auth::middleware))
         .layer(middleware::from_fn(deadline::middleware))
         .layer(middleware::from_fn(trace::middleware))
-        .layer(middleware::from_fn(count)))
+        .layer(middleware::from_fn(measured::middleware)))
 }
 
 /// Health of the gRPC services that a public listener forwards, open to anyone: a check is cheap, and the number of watches is limited.
@@ -87,20 +88,13 @@ pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
 /// Refuses calls beyond a small number of concurrent ones.
 async fn few(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(permit) = permits.try_acquire_owned() else {
-        refused("reflection call beyond the limit");
+        refused(Refusal::Reflection);
         return status::new(Kind::Exhausted, "OVERLOADED", "too many concurrent calls of this kind", &[]).into_http();
     };
     until_written(next.run(request).await, permit)
 }
 
-/// Counts calls, whether they arrive over the network or from within the process.
-async fn count(request: Request, next: Next) -> Response {
-    counter!("nodkey_grpc_requests_total").increment(1);
-    next.run(request).await
-}
-
 /// `/metrics`, for listeners that are not public.
 pub(crate) fn metrics() -> Router {
-    telemetry::handle();
     Router::new().route("/metrics", get(|| async { telemetry::metrics() }))
 }

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, Consumer};
 use nodkey_db::{Db, Migrations, sealed::SealedColumn};
 use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock, vault::Vault};
+use nodkey_metrics::List;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,11 @@ pub trait Service {
     /// Refuses values that have the right type and are still invalid. The error begins with the name of the setting, without `service.`.
     fn check(_config: &Self::Config) -> anyhow::Result<()> {
         Ok(())
+    }
+
+    /// The service's own metrics.
+    fn metrics() -> List {
+        &[]
     }
 
     /// The database schema; `None` for a stateless service.

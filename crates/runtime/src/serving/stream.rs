@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use crate::call::refusals::refused;
+use crate::call::{refusal::Refusal, refusals::refused};
 
 /// How long a client may leave a piece of its response unread.
 pub(super) const UNTAKEN: Duration = Duration::from_secs(10);
@@ -173,7 +173,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
             }
             let over = limit.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
             if over {
-                refused("answer not taken");
+                refused(Refusal::Untaken);
                 return Poll::Ready(());
             }
             Poll::Pending

@@ -1,9 +1,7 @@
 //! Logs and metrics.
 
-use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
+use std::{io::IsTerminal as _, time::Duration};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use metrics_util::layers::FanoutBuilder;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::warn;
 use tracing_subscriber::{
@@ -15,7 +13,7 @@ use tracing_subscriber::{
 };
 
 pub use super::otlp::Otlp;
-use super::{otlp, service::Job};
+use super::{metrics, service::Job};
 use crate::call::refusals;
 
 /// Interval of metrics upkeep.
@@ -61,7 +59,7 @@ pub fn init(format: LogFormat, filter: &str, otlp: &Otlp) {
 /// The metrics of this process, in Prometheus text form.
 #[must_use]
 pub fn metrics() -> String {
-    handle().render()
+    metrics::handle().render()
 }
 
 /// Keeps measurements that nobody reads from growing, and reports refusals.
@@ -71,30 +69,10 @@ pub(crate) fn upkeep() -> Job {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                _ = upkeep.tick() => handle().run_upkeep(),
+                _ = upkeep.tick() => metrics::handle().run_upkeep(),
                 _ = report.tick() => refusals::report(),
             }
         }
         refusals::report();
-    })
-}
-
-/// Installs the recorder of this process, once.
-///
-/// # Panics
-/// If another recorder was installed before.
-pub(crate) fn handle() -> &'static PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| {
-        let prometheus = PrometheusBuilder::new().build_recorder();
-        let handle = prometheus.handle();
-        let installed = match otlp::recorder() {
-            Some(otlp) => {
-                metrics::set_global_recorder(FanoutBuilder::default().add_recorder(prometheus).add_recorder(otlp).build()).is_ok()
-            }
-            None => metrics::set_global_recorder(prometheus).is_ok(),
-        };
-        assert!(installed, "one recorder a process");
-        handle
     })
 }

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use metrics::gauge;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -17,7 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::service::Job;
+use super::{
+    metrics::{TLS_CERTIFICATE_NOT_AFTER, TLS_CERTIFICATE_VALID},
+    service::Job,
+};
 
 /// Interval at which the files are checked.
 const CHECK: Duration = Duration::from_secs(1);
@@ -62,8 +64,8 @@ pub(crate) async fn load(files: Option<TlsFiles>) -> anyhow::Result<(Option<TlsA
 async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(CHECK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let valid = gauge!("nodkey_tls_certificate_valid");
-    valid.set(1);
+    TLS_CERTIFICATE_VALID.set(1);
+    report_expiry(&current);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         // Unreadable: being replaced. If not, gauge and log report it.
         let found = read(&files).await.unwrap_or_default();
@@ -73,16 +75,31 @@ async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: Canc
         match parse(&found) {
             Ok(pair) => {
                 current.0.send_replace(Arc::new(pair));
-                valid.set(1);
+                TLS_CERTIFICATE_VALID.set(1);
+                report_expiry(&current);
                 info!(certificate = %files.certificate.display(), "the certificate was replaced");
             }
             Err(e) => {
-                valid.set(0);
+                TLS_CERTIFICATE_VALID.set(0);
                 warn!(error = format!("{e:#}"), "the new certificate is not usable; the previous one stays in use");
             }
         }
         seen = found;
     }
+}
+
+/// Reports when the first certificate of the chain expires.
+fn report_expiry(current: &Current) {
+    if let Some(expires) = current.0.borrow().cert.iter().filter_map(|certificate| not_after(certificate)).min() {
+        #[expect(clippy::cast_precision_loss, reason = "exact for the next hundred million years")]
+        TLS_CERTIFICATE_NOT_AFTER.set(expires as f64);
+    }
+}
+
+/// The end of a certificate's validity, in seconds since 1970. `None` where the parser is stricter than rustls.
+fn not_after(certificate: &[u8]) -> Option<i64> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 async fn read(files: &TlsFiles) -> anyhow::Result<Pem> {

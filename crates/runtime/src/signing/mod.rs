@@ -5,11 +5,13 @@
 //! together.
 
 mod fresh;
+pub(crate) mod metrics;
 mod store;
 
 use std::{sync::Arc, time::Duration};
 
 pub use fresh::Fresh;
+use metrics::SIGNING_SINCE;
 use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Query, Tx,
@@ -20,6 +22,7 @@ use nodkey_kernel::{
     id::SigningKeyId,
     jose::{Algorithm, PrivateKey, PublicJwk, jws},
     random::Random,
+    service_key::ServiceName,
     time::{Clock, Timestamp},
     vault::Vault,
 };
@@ -221,6 +224,14 @@ impl<P: Publish> Keys<P> {
         Ok(())
     }
 
+    /// Reports since when the current key has been signing.
+    async fn report(&self, service: ServiceName) {
+        if let Ok(Some(signer)) = self.current().await {
+            #[expect(clippy::cast_precision_loss, reason = "exact for the next hundred million years")]
+            SIGNING_SINCE.with(service).set(signer.signs_at.as_seconds() as f64);
+        }
+    }
+
     async fn ring(&self) -> Result<Arc<Ring>, Failure> {
         // Boxed, since it is seldom read: otherwise every call that signs would carry its size.
         self.ring.0.get(self.clock.now(), || Box::pin(self.read_ring())).await
@@ -339,11 +350,14 @@ fn context(id: SigningKeyId) -> String {
 
 /// The job that publishes a service's first key as soon as it runs, and deletes what is no longer needed.
 #[must_use]
-pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
+pub fn job<P: Publish>(service: ServiceName, keys: Arc<Keys<P>>) -> Job {
     Job::new("signing_keys", move |shutdown| async move {
         loop {
             let pause = match keys.keep().await {
-                Ok(()) => KEEPING,
+                Ok(()) => {
+                    keys.report(service).await;
+                    KEEPING
+                }
                 Err(e) => {
                     warn!(error = chain(&e), reason = e.reason(), "the signing keys could not be published; trying again");
                     AGAIN

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_db::{Db, DbError, Place, Tx};
 use nodkey_kernel::{
     error::Classify,
@@ -14,7 +13,7 @@ use nodkey_kernel::{
 };
 use tonic::Status;
 
-use super::failure::Failure;
+use super::{failure::Failure, metrics::CHECKS_OUTDATED};
 
 /// Maximum age of the oldest answer when the commit that relies on it begins.
 pub const FRESH: Duration = Duration::from_millis(50);
@@ -73,7 +72,7 @@ where
 pub fn is_late(error: &impl Classify) -> bool {
     let late = error.reason() == DbError::Late.reason();
     if late {
-        counter!("nodkey_checks_outdated_total").increment(1);
+        CHECKS_OUTDATED.increment(1);
     }
     late
 }

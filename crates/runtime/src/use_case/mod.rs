@@ -3,5 +3,6 @@
 pub mod checked;
 pub mod failure;
 pub mod idempotent;
+pub mod metrics;
 pub mod page;
 pub mod rows;

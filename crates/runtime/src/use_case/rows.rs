@@ -2,20 +2,22 @@
 
 use std::{error::Error, fmt};
 
-use metrics::counter;
 use nodkey_db::{DbError, Row};
 use nodkey_kernel::error::chain;
 use tracing::error;
 use uuid::Uuid;
 
-use super::page::{Cursor, Listed};
+use super::{
+    metrics::{INVARIANT_VIOLATIONS, ROWS_UNREADABLE},
+    page::{Cursor, Listed},
+};
 
 /// Returns what was read of a row. An unreadable row is logged and counted, and the list or sweep continues without it.
 pub fn readable<T>(read: Result<T, DbError>) -> Option<T> {
     read.map_err(|e| {
-        let table = if let DbError::Inconsistent { table, .. } = &e { table } else { "unknown" };
+        let table = if let DbError::Inconsistent { table, .. } = &e { *table } else { "unknown" };
         error!(error = chain(&e), "a row cannot be read and is left out");
-        counter!("nodkey_rows_unreadable_total", "table" => table).increment(1);
+        ROWS_UNREADABLE.with([table]).increment(1);
     })
     .ok()
 }
@@ -73,7 +75,7 @@ impl Violation {
     /// Counts the violation, and returns it.
     #[must_use]
     pub fn counted(self, service: &'static str) -> Self {
-        counter!("nodkey_invariant_violations_total", "service" => service, "invariant" => self.invariant).increment(1);
+        INVARIANT_VIOLATIONS.with([service, self.invariant]).increment(1);
         self
     }
 

@@ -15,7 +15,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use metrics::counter;
 use nodkey_kernel::{
     dpop,
     id::{CredentialId, RelyingPartyId},
@@ -41,6 +40,7 @@ use crate::{
     class,
     layers::body_under,
     limits::network::Source,
+    metrics::SIGNATURE_TOLERANCES,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
     state::AppState,
@@ -356,7 +356,7 @@ fn to_sign(request: &SignedRequest) -> String {
 
 fn count(Tolerated { signature, date }: Tolerated) {
     for fault in [signature, date].into_iter().flatten() {
-        counter!("nodkey_signature_tolerances_total", "fault" => fault).increment(1);
+        SIGNATURE_TOLERANCES.with([fault]).increment(1);
     }
 }
 

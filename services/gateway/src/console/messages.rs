@@ -5,7 +5,7 @@ use std::fmt;
 use axum::{body::Bytes, http::StatusCode};
 use nodkey_kernel::json::malformed;
 use nodkey_proto::reflect::{self, MessageDescriptor};
-use nodkey_runtime::refused;
+use nodkey_runtime::{Refusal, refused};
 use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor},
@@ -26,7 +26,7 @@ static UPLOADING: Semaphore = Semaphore::const_new(UPLOADS);
 /// A permit to hold more than an ordinary body until the call is done.
 pub fn upload() -> Result<SemaphorePermit<'static>, Problem> {
     UPLOADING.try_acquire().map_err(|_| {
-        refused("upload beyond what can be held");
+        refused(Refusal::Upload);
         Problem::overloaded()
     })
 }

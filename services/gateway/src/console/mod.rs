@@ -21,6 +21,7 @@ use axum::{
 pub use sign_in::cookie_keys;
 
 use crate::{
+    measured::SIGN_IN,
     problem::{Challenge, Problem},
     state::AppState,
 };
@@ -47,15 +48,13 @@ pub fn routes(state: &AppState) -> Routes {
         working: named(
             api(Router::new()
                 .route("/console/api/session", get(session::show).delete(session::end))
-                .route("/console/api/sign_in", post(sign_in::begin))
+                .route(SIGN_IN, post(sign_in::begin))
                 .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
                 .route("/console/api/status", get(status::show)))
             .merge(pages())
             .merge(nodkey_web::phone("/console/phone")),
         ),
-        waiting: named(api(Router::new()
-            .route("/console/api/sign_in", get(sign_in::wait))
-            .route("/console/api/rpc/{service}/{method}", post(rpc::call)))),
+        waiting: named(api(Router::new().route(SIGN_IN, get(sign_in::wait)).route("/console/api/rpc/{service}/{method}", post(rpc::call)))),
     }
 }
 

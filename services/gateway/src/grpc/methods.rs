@@ -8,6 +8,7 @@ use nodkey_proto::{
 use nodkey_runtime::status;
 
 use super::Refusal;
+use crate::metrics::GrpcRefusal;
 
 /// The largest message, in bytes.
 const MESSAGE: usize = 64 << 10;
@@ -54,7 +55,7 @@ impl Method {
     /// The refusal of a message that is too large.
     pub fn too_large(&self) -> Refusal {
         let text = format!("a message to this method may have at most {} KiB", self.max_message >> 10);
-        ("large", status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", text, &[]))
+        (GrpcRefusal::Large, status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", text, &[]))
     }
 }
 

@@ -18,7 +18,6 @@ use axum::{
     routing::post,
 };
 use http_body_util::Full;
-use metrics::counter;
 use nodkey_kernel::{error::Kind, id::RelyingPartyId};
 use nodkey_runtime::{
     admission::{Class, Overloaded},
@@ -39,6 +38,7 @@ use self::{
 use crate::{
     auth::bearer::{Bearer, Unidentified},
     limits::{budget::Charge, network::Source, permits::Permit, shares::Share},
+    metrics::{GRPC_FORWARDED, GRPC_REFUSED, GrpcRefusal},
     problem::Problem,
     state::AppState,
 };
@@ -58,7 +58,7 @@ pub fn services(operators: bool) -> Vec<String> {
 
 /// Answers requests that match no route: methods that are not served here, and unknown paths.
 pub async fn unknown(request: Request) -> Response {
-    if is_grpc(request.headers()) { refused("unknown", &no_such_method()) } else { Problem::not_found().into_response() }
+    if is_grpc(request.headers()) { refused(GrpcRefusal::Unknown, &no_such_method()) } else { Problem::not_found().into_response() }
 }
 
 async fn call(state: AppState, method: Method, request: Request) -> Response {
@@ -81,16 +81,16 @@ async fn call(state: AppState, method: Method, request: Request) -> Response {
 const FULL_FOR: Duration = Duration::from_secs(5);
 
 /// Why a call was refused here: the reason for metrics, and the status for the caller.
-type Refusal = (&'static str, Status);
+type Refusal = (GrpcRefusal, Status);
 
 async fn answer(state: &AppState, method: Method, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
     // For other callers it is as if the method were not served.
     if method.audience == Audience::Operators && !state.operators.include(&parts.headers) {
-        return Err(("unknown", no_such_method()));
+        return Err((GrpcRefusal::Unknown, no_such_method()));
     }
     // The caller is identified before any of the body is read.
-    let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| ("internal", problem.into_status()))?;
+    let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| (GrpcRefusal::Internal, problem.into_status()))?;
     let bearer = identify(state, method, &parts.headers, &source).await?;
     let arrival = Arrival::noted(&parts.extensions);
     let is_authenticated = matches!(bearer, Bearer::Backend(_));
@@ -110,7 +110,7 @@ async fn pass_on(state: &AppState, method: Method, caller: Caller, body: Body) -
     let Caller { parts, source, bearer } = caller;
     // A caller that claims to be an operator counts against the limit of its address until the service has verified the claim.
     let claim = match bearer {
-        Bearer::Operator => Some(state.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
+        Bearer::Operator => Some(state.strangers.charge(&source).map_err(|problem| (GrpcRefusal::Rate, problem.into_status()))?),
         Bearer::Backend(_) | Bearer::Nobody => None,
     };
     let class = if matches!(bearer, Bearer::Backend(_)) { class_of(method.path) } else { Class::Anonymous };
@@ -157,13 +157,13 @@ async fn identify(state: &AppState, method: Method, headers: &HeaderMap, source:
     let bearer = match Bearer::identify(state, headers, source).await {
         Ok(bearer) => bearer,
         Err(Unidentified::Overloaded(why)) => return Err(overloaded(why)),
-        Err(Unidentified::Rate(problem)) => return Err(("rate", problem.into_status())),
+        Err(Unidentified::Rate(problem)) => return Err((GrpcRefusal::Rate, problem.into_status())),
         Err(Unidentified::Credentials(_) | Unidentified::Service(_)) if method.audience == Audience::Anybody => Bearer::Nobody,
-        Err(Unidentified::Credentials(status)) => return Err(("credentials", status)),
-        Err(Unidentified::Service(status)) => return Err(("service", status)),
+        Err(Unidentified::Credentials(status)) => return Err((GrpcRefusal::Credentials, status)),
+        Err(Unidentified::Service(status)) => return Err((GrpcRefusal::Service, status)),
     };
     match bearer {
-        Bearer::Nobody if method.audience != Audience::Anybody => Err(("credentials", unauthenticated())),
+        Bearer::Nobody if method.audience != Audience::Anybody => Err((GrpcRefusal::Credentials, unauthenticated())),
         bearer => Ok(bearer),
     }
 }
@@ -187,8 +187,8 @@ async fn forward(
     mut request: http::Request<tonic::body::Body>,
     large: &Large,
 ) -> Result<http::Response<tonic::body::Body>, Refusal> {
-    counter!("nodkey_grpc_forwarded_total", "service" => method.owner.as_str()).increment(1);
-    let service = state.peers.named(method.owner).ok_or_else(|| ("unknown", no_such_method()))?;
+    GRPC_FORWARDED.with(method.owner).increment(1);
+    let service = state.peers.named(method.owner).ok_or_else(|| (GrpcRefusal::Unknown, no_such_method()))?;
     let mut span = child(SpanKind::Client, || (method.path.trim_start_matches('/').into(), Vec::new()));
     {
         let _guard = span.as_ref().map(|span| span.context().attach());
@@ -205,7 +205,7 @@ async fn forward(
         let status = Status::from_error(error);
         // The caller knows that its deadline has passed.
         let is_late = status.code() == Code::DeadlineExceeded;
-        ("service", if is_late { status } else { Status::new(status.code(), status::away(&status)) })
+        (GrpcRefusal::Service, if is_late { status } else { Status::new(status.code(), status::away(&status)) })
     })
 }
 
@@ -220,7 +220,7 @@ fn hold(state: &AppState, bearer: &Bearer, source: &Source) -> Result<Held, Refu
     let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
     let share = state.streams.take(party).ok_or_else(|| {
         let text = format!("too many open streams: a relying party may have {}; end some", state.streams.most());
-        ("share", status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
+        (GrpcRefusal::Share, status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
     })?;
     let place = match party {
         Some(party) => waiting(state, party)?,
@@ -235,19 +235,19 @@ fn waiting(state: &AppState, party: RelyingPartyId) -> Result<Permit, Refusal> {
 }
 
 fn refused_wait(problem: Problem) -> Refusal {
-    (if problem.is_overload() { "overload" } else { "share" }, problem.into_status())
+    (if problem.is_overload() { GrpcRefusal::Overload } else { GrpcRefusal::Share }, problem.into_status())
 }
 
 fn overloaded(overloaded: Overloaded) -> Refusal {
-    ("overload", overloaded.into())
+    (GrpcRefusal::Overload, overloaded.into())
 }
 
 fn no_such_method() -> Status {
     Status::unimplemented("no such method")
 }
 
-fn refused(why: &'static str, status: &Status) -> Response {
-    counter!("nodkey_grpc_refused_total", "why" => why).increment(1);
+fn refused(why: GrpcRefusal, status: &Status) -> Response {
+    GRPC_REFUSED.with(why).increment(1);
     status.clone().into_http::<Body>()
 }
 

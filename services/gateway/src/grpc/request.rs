@@ -37,6 +37,7 @@ use crate::{
     body::{ANONYMOUS_BODY, ORDINARY_BODY, Sender},
     layers::body_under,
     limits::network::Source,
+    metrics::GrpcRefusal,
     state::AppState,
 };
 
@@ -127,18 +128,18 @@ pub async fn message(
     };
     let read = body_under(state, working, body, PREFIX + most, sender).await;
     let (working, bytes) = read.map_err(|problem| {
-        if problem.is_too_large() { Method { max_message: most, ..method }.too_large() } else { ("body", problem.into_status()) }
+        if problem.is_too_large() { Method { max_message: most, ..method }.too_large() } else { (GrpcRefusal::Body, problem.into_status()) }
     })?;
     let [compressed, length @ ..] = *bytes.first_chunk::<PREFIX>().ok_or_else(malformed)?;
     if compressed != 0 {
-        return Err(("body", Status::unimplemented("messages must not be compressed")));
+        return Err((GrpcRefusal::Body, Status::unimplemented("messages must not be compressed")));
     }
     let whole = usize::try_from(u32::from_be_bytes(length)).is_ok_and(|length| PREFIX + length == bytes.len());
     if whole { Ok((working, bytes)) } else { Err(malformed()) }
 }
 
 fn malformed() -> Refusal {
-    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not exactly one gRPC message", &[]))
+    (GrpcRefusal::Body, status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not exactly one gRPC message", &[]))
 }
 
 /// Whether a message exceeded the maximum size.

@@ -7,9 +7,10 @@ use std::{
 };
 
 use axum::http::HeaderMap;
-use metrics::gauge;
 use nodkey_kernel::egress::is_public;
 use tracing::warn;
+
+use crate::metrics::UNNAMED_PROXY;
 
 /// Headers in which proxies report their clients.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
@@ -89,7 +90,7 @@ impl UnnamedProxy {
     pub fn note(&self, address: &str) {
         self.0.call_once(|| {
             warn!(address, "requests come through a proxy, but service.address_header is not set: nothing is limited by address");
-            gauge!("nodkey_unnamed_proxy").set(1.0);
+            UNNAMED_PROXY.set(1);
         });
     }
 }

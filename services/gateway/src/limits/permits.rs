@@ -7,13 +7,15 @@ use std::{
 };
 
 use http::StatusCode;
-use metrics::{counter, gauge};
 use nodkey_kernel::id::{DeviceId, OperatorSessionId, RelyingPartyId};
 use nodkey_runtime::counts::{Counts, Full};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::network::{Network, Source};
-use crate::problem::Problem;
+use crate::{
+    metrics::{WAIT_SECONDS, WAITS_HELD, WAITS_REFUSED, WAITS_REPLACED, WaitLimit, Waiter},
+    problem::Problem,
+};
 
 /// The maximum number of waits of one device. One more ends the oldest.
 const PER_DEVICE: usize = 4;
@@ -61,6 +63,7 @@ struct Held {
 pub struct Permit {
     permits: Permits,
     holder: Holder,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -83,10 +86,10 @@ impl Permits {
         let limits = self.0.limits;
         self.take(|held| {
             if held.anonymous >= limits.all / 2 {
-                return Err(full("anonymous"));
+                return Err(full(WaitLimit::Anonymous));
             }
             if let Some(network) = &source.0 {
-                add(&mut held.networks, network, limits.per_address).map_err(|_| too_many("address", "this address"))?;
+                add(&mut held.networks, network, limits.per_address).map_err(|_| too_many(WaitLimit::Address, "this address"))?;
             }
             held.anonymous += 1;
             Ok(Holder::Anonymous(source.0.clone()))
@@ -97,14 +100,14 @@ impl Permits {
     pub fn device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Permit, Problem> {
         let limit = self.0.limits.per_party;
         self.take(|held| {
-            held.parties.add(party, 1, limit.into()).map_err(|_| too_many("party", "this relying party"))?;
+            held.parties.add(party, 1, limit.into()).map_err(|_| too_many(WaitLimit::Party, "this relying party"))?;
             let number = held.next;
             held.next += 1;
             let waits = held.devices.entry(device.clone()).or_default();
             if waits.len() >= PER_DEVICE
                 && let Some((_, oldest)) = waits.pop_front()
             {
-                counter!("nodkey_waits_replaced_total").increment(1);
+                WAITS_REPLACED.increment(1);
                 // A wait that is already over need not be ended.
                 let _ = oldest.send(());
             }
@@ -118,7 +121,7 @@ impl Permits {
     pub fn party(&self, party: RelyingPartyId) -> Result<Permit, Problem> {
         let limit = self.0.limits.per_party;
         self.take(|held| {
-            held.parties.add(party, 1, limit.into()).map_err(|_| too_many("party", "this relying party"))?;
+            held.parties.add(party, 1, limit.into()).map_err(|_| too_many(WaitLimit::Party, "this relying party"))?;
             Ok(Holder::Party(party))
         })
     }
@@ -126,7 +129,7 @@ impl Permits {
     /// Takes a permit for an operator with a verified session.
     pub fn session(&self, session: OperatorSessionId) -> Result<Permit, Problem> {
         self.take(|held| {
-            held.sessions.add(session, 1, PER_SESSION).map_err(|_| too_many("session", "this session"))?;
+            held.sessions.add(session, 1, PER_SESSION).map_err(|_| too_many(WaitLimit::Session, "this session"))?;
             Ok(Holder::Session(session))
         })
     }
@@ -134,13 +137,13 @@ impl Permits {
     fn take(&self, begin: impl FnOnce(&mut Held) -> Result<Holder, Problem>) -> Result<Permit, Problem> {
         let mut held = self.held();
         if held.all >= self.0.limits.all {
-            return Err(full("all"));
+            return Err(full(WaitLimit::All));
         }
         let holder = begin(&mut held)?;
         held.all += 1;
         drop(held);
-        gauge!("nodkey_waits", "of" => holder.kind()).increment(1);
-        Ok(Permit { permits: self.clone(), holder })
+        WAITS_HELD.with(holder.waiter()).increment(1);
+        Ok(Permit { permits: self.clone(), holder, since: Instant::now() })
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -149,12 +152,12 @@ impl Permits {
 }
 
 impl Holder {
-    const fn kind(&self) -> &'static str {
+    const fn waiter(&self) -> Waiter {
         match self {
-            Self::Anonymous(_) => "anonymous",
-            Self::Device { .. } => "phone",
-            Self::Party(_) => "backend",
-            Self::Session(_) => "operator",
+            Self::Anonymous(_) => Waiter::Anonymous,
+            Self::Device { .. } => Waiter::Phone,
+            Self::Party(_) => Waiter::Backend,
+            Self::Session(_) => Waiter::Operator,
         }
     }
 }
@@ -195,7 +198,9 @@ impl Drop for Permit {
             Holder::Session(session) => held.sessions.remove(session, 1),
         }
         drop(held);
-        gauge!("nodkey_waits", "of" => self.holder.kind()).decrement(1);
+        let waiter = self.holder.waiter();
+        WAITS_HELD.with(waiter).decrement(1);
+        WAIT_SECONDS.with(waiter).record(self.since.elapsed());
     }
 }
 
@@ -221,14 +226,14 @@ pub fn replaced() -> Problem {
 }
 
 /// The error when there is no permit for this kind of caller.
-fn full(limit: &'static str) -> Problem {
-    counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
+fn full(limit: WaitLimit) -> Problem {
+    WAITS_REFUSED.with(limit).increment(1);
     Problem::overloaded().retry_after(RETRY_AFTER)
 }
 
 /// The error when the caller has too many waits.
-fn too_many(limit: &'static str, who: &str) -> Problem {
-    counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
+fn too_many(limit: WaitLimit, who: &str) -> Problem {
+    WAITS_REFUSED.with(limit).increment(1);
     let text = format!("{who} has too many waits; end some, or try again later");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }

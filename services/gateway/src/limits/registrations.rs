@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_kernel::id::RelyingPartyId;
 
 use super::{
     budget::{Budget, Charge, Spent},
     network::{Network, Source},
 };
-use crate::problem::Problem;
+use crate::{metrics::REGISTRATIONS_REFUSED, problem::Problem};
 
 /// The window in which registrations are counted together.
 const WINDOW: Duration = Duration::from_hours(1);
@@ -34,7 +33,7 @@ impl Registrations {
         let limit = u32::try_from(own).ok().filter(|own| *own > 0).unwrap_or(self.limit);
         let networks = source.0.iter().flat_map(|network| network.counted(limit)).map(|(network, limit)| ((party, network), limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
-            counter!("nodkey_registrations_refused_total").increment(1);
+            REGISTRATIONS_REFUSED.increment(1);
             let text =
                 format!("at most {limit} devices an hour may register from one address (registrations_per_address); try again later");
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REGISTRATIONS", text).retry_after(left)

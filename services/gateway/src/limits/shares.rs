@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metrics::gauge;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_runtime::counts::Counts;
+
+use crate::metrics::GRPC_STREAMS;
 
 /// A count per relying party, and one for all together. The streams of operators count as those of one party.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Shares {
         }
         held.parties.add(party, 1, self.0.most.into()).ok()?;
         held.all += 1;
-        gauge!("nodkey_grpc_streams").increment(1);
+        GRPC_STREAMS.increment(1);
         Some(Share { of: self.clone(), party })
     }
 }
@@ -59,7 +60,7 @@ impl Drop for Share {
         let mut held = self.of.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.all -= 1;
         held.parties.remove(&self.party, 1);
-        gauge!("nodkey_grpc_streams").decrement(1);
+        GRPC_STREAMS.decrement(1);
     }
 }
 

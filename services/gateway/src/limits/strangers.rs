@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use moka::sync::Cache;
 use nodkey_kernel::id::DeviceId;
 
@@ -11,7 +10,7 @@ use super::{
     budget::{Budget, Charge, Spent},
     network::{Network, Source},
 };
-use crate::problem::Problem;
+use crate::{metrics::STRANGERS_REFUSED, problem::Problem};
 
 /// The window in which proofs of unknown devices are counted together.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -46,7 +45,7 @@ impl Strangers {
     pub fn charge(&self, source: &Source) -> Result<Charge, Problem> {
         let networks = source.0.iter().flat_map(|network| network.counted(self.limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
-            counter!("nodkey_strangers_refused_total").increment(1);
+            STRANGERS_REFUSED.increment(1);
             let text = "too many unauthenticated requests from this address; try again later";
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left)
         })

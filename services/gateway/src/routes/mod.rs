@@ -41,7 +41,9 @@ pub use trucodes::place;
 
 use crate::{
     auth::{backend, phone},
-    grpc, layers,
+    grpc,
+    layers::{self, Common},
+    measured::{SIGN_IN, Waiting},
     openapi::{self, Scheme},
     plain::{self, Known},
     problem::Problem,
@@ -134,6 +136,7 @@ fn routers() -> Routers {
 /// Everything the gateway serves: these routes, others that are answered immediately or hold their callers, and gRPC.
 pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppState>, grpc: Router<AppState>) -> Router {
     let routers = routers();
+    let may_wait = Waiting::of([&routers.waiting_phones, &routers.waiting_backends, &routers.waiting_browsers], &[SIGN_IN]);
     let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
     let shared = || state.clone();
     let backends = || middleware::from_fn_with_state(shared(), backend::middleware);
@@ -169,7 +172,7 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
     let document = Bytes::from(document(&state.deployment.public_url).to_string());
-    let strict_transport = layers::strict_transport(&state.deployment);
+    let common = Common { strict_transport: layers::strict_transport(&state.deployment), waiting: may_wait };
     router
         .merge(nodkey_web::assets())
         .merge(nodkey_web::page("/", Page::Home))
@@ -181,7 +184,7 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
         })
         .with_state(state)
-        .layer((middleware::from_fn_with_state(strict_transport, layers::common), CatchPanicLayer::custom(panicked)))
+        .layer((middleware::from_fn_with_state(common, layers::common), CatchPanicLayer::custom(panicked)))
 }
 
 /// Answers for a handler that panicked. The panic message goes to the log of its request.

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_bus::{Bus, Looked, look_out};
 use nodkey_kernel::id::DeviceId;
 use nodkey_proto::trusonafication::v1::{ListChangesRequest, ListChangesResponse};
 use nodkey_runtime::{Actor, Job, status::PeerError};
 
 use super::phones::{device_topic, shown_topic};
-use crate::{given::Given, state::AppState};
+use crate::{given::Given, metrics::WAKES_MADE_UP, state::AppState};
 
 /// A job that looks until this gateway stops.
 pub fn job(state: AppState, every: Duration) -> Job {
@@ -19,7 +18,7 @@ pub fn job(state: AppState, every: Duration) -> Job {
             let mut client = state.trusonafications(Actor::Service(None));
             let request = ListChangesRequest { cursor: cursor.unwrap_or_default() };
             let found = client.list_changes(request).await.map_err(PeerError::from)?.into_inner();
-            counter!("nodkey_wakes_made_up_total").increment(hint(&state.bus, &state.given, &found));
+            WAKES_MADE_UP.increment(hint(&state.bus, &state.given, &found));
             Ok::<_, PeerError>(Looked { cursor: found.cursor, more: found.more })
         };
         look_out(&state.bus, every, shutdown, look).await;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::future::{pending as never, select_all};
-use metrics::gauge;
 use nodkey_bus::Listener;
 use nodkey_kernel::{backoff::jittered, id::DeviceId};
 use nodkey_proto::trusonafication::v1::{ListPendingRequest, PendingTrusonafication};
@@ -14,6 +13,7 @@ use tonic::Status;
 use crate::{
     auth::phone::Phone,
     limits::permits::{self, Permit},
+    metrics::WAITING_PHONES,
     problem::Problem,
     state::AppState,
 };
@@ -67,7 +67,7 @@ impl Waiting {
     /// Begins to wait, so that no later change is missed.
     pub fn new(state: &AppState, phone: Phone) -> Result<Self, Problem> {
         let permit = state.waits.device(phone.relying_party, &phone.device)?;
-        gauge!("nodkey_waiting_phones").increment(1.0);
+        WAITING_PHONES.increment(1);
         let listener = state.bus.listen(&device_topic(&phone.device));
         Ok(Self { state: state.clone(), phone, permit, listener, shown: Vec::new() })
     }
@@ -157,7 +157,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        gauge!("nodkey_waiting_phones").decrement(1.0);
+        WAITING_PHONES.decrement(1);
     }
 }
 

@@ -7,7 +7,6 @@ mod webpush;
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::counter;
 use nodkey_kernel::{
     error::chain,
     id::{DeviceId, RelyingPartyId},
@@ -20,7 +19,14 @@ use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::{app::App, cause, config::PushConfig, guard::Guard, queues::Outgoing};
+use crate::{
+    app::App,
+    cause,
+    config::PushConfig,
+    guard::Guard,
+    metrics::{PUSH_ATTEMPTS, PushOutcome},
+    queues::Outgoing,
+};
 
 pub use self::{
     address::{Address, Provider, SubscriptionKeys},
@@ -149,12 +155,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const fn outcome(&self) -> &'static str {
+    const fn outcome(&self) -> PushOutcome {
         match self {
-            Self::Sent => "sent",
-            Self::Dead => "dead",
-            Self::Later(..) => "later",
-            Self::Refused(_) => "refused",
+            Self::Sent => PushOutcome::Sent,
+            Self::Dead => PushOutcome::Dead,
+            Self::Later(..) => PushOutcome::Later,
+            Self::Refused(_) => PushOutcome::Refused,
         }
     }
 }
@@ -234,11 +240,11 @@ impl Outgoing for Pushes {
         if let Some(span) = span {
             span.describe(|| (format!("push {}", provider.as_str()).into(), vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")]));
             if verdict != Verdict::Sent {
-                span.fail(verdict.outcome());
+                span.fail(verdict.outcome().as_str());
             }
             span.end();
         }
-        counter!("nodkey_push_attempts_total", "provider" => provider.as_str(), "outcome" => verdict.outcome()).increment(1);
+        PUSH_ATTEMPTS.with((provider, verdict.outcome())).increment(1);
         info!(device = %push.device, provider = provider.as_str(), verdict = ?verdict, "push attempted");
         let well = matches!(verdict, Verdict::Sent | Verdict::Dead);
         if let Err(e) = self.app.settle_push(&push, &registration, verdict).await {

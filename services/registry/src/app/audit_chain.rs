@@ -1,6 +1,5 @@
 //! Use cases of the audit log's chains: signing, cutting and exporting them.
 
-use metrics::counter;
 use nodkey_kernel::{
     audit::{AUDIT_TYP, Line, START, verify_checkpoint},
     error::chain as causes,
@@ -20,6 +19,7 @@ use crate::{
         audit::{Chain, ChainId},
     },
     error::Error,
+    metrics::{AUDIT_CHAIN_FAULTS, AUDIT_CHECKPOINTS},
     store::{audit_chain as store, retention},
 };
 
@@ -114,7 +114,7 @@ impl App {
                 // Another replica has signed or cut it in the meantime.
                 return Ok(());
             }
-            counter!("nodkey_audit_chain_faults_total").increment(1);
+            AUDIT_CHAIN_FAULTS.increment(1);
             error!(
                 chain = id.name(),
                 "the audit log was changed from outside and is no longer signed; run nodkey audit verify to locate the change"
@@ -131,7 +131,7 @@ impl App {
         let mut tx = self.0.db.begin().await?;
         if store::insert_checkpoint(&mut tx, &before, &after, now, &jws).await? {
             tx.commit().await?;
-            counter!("nodkey_audit_checkpoints_total").increment(1);
+            AUDIT_CHECKPOINTS.increment(1);
             // A log collector elsewhere then holds a copy that nobody can rewrite.
             info!(chain = id.name(), seq, hash = hex::encode(hash), cut, "signed a checkpoint of the audit log");
         } else {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_kernel::{
     error::Classify as _,
     id::{DeviceId, OperatorId, OperatorSessionId, RelyingPartyId, TrusonaficationId},
@@ -25,6 +24,7 @@ use crate::{
         operator::{Client, Operator, OperatorSession, OperatorState, SIGN_IN_LIFETIME},
     },
     error::Error,
+    metrics::{OPERATOR_SIGN_INS, SignIn},
     store::{audit, operator as store},
 };
 
@@ -51,7 +51,7 @@ impl App {
     pub async fn create_operator_session(&self, accepted: TrusonaficationId, client: Client) -> Result<AliveSession, Error> {
         let address = client.address.clone();
         let created = self.begin_operator_session(accepted, client).await;
-        counter!("nodkey_operator_sign_ins_total", "outcome" => if created.is_ok() { "ok" } else { "refused" }).increment(1);
+        OPERATOR_SIGN_INS.with(if created.is_ok() { SignIn::Ok } else { SignIn::Refused }).increment(1);
         if let Err(e) = &created {
             self.note_failure("sign_in", &address, e.reason());
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_db::Tx;
 use nodkey_kernel::{
     id::{RelyingPartyId, TrusonaficationId},
@@ -15,6 +14,7 @@ use super::App;
 use crate::{
     domain::{Budget, Change, State, Trusonafication, Waiting, Way},
     error::Error,
+    metrics::{PROMPTS_REFUSED, PromptRefusal},
     store::{self, Hold, Open},
 };
 
@@ -83,10 +83,10 @@ impl App {
         let waiting: Vec<_> = open.iter().map(|open| open.waiting).collect();
         let free = budget.free_at(&waiting, now);
         let held = held.filter(|until| *until > now);
-        let reason = if held.is_some() { "held" } else { "budget" };
+        let reason = if held.is_some() { PromptRefusal::Held } else { PromptRefusal::Budget };
         let after = now.until(held.map_or(free, |until| until.max(free)));
         if !after.is_zero() {
-            counter!("nodkey_prompts_refused_total", "reason" => reason).increment(1);
+            PROMPTS_REFUSED.with(reason).increment(1);
             return Err(if held.is_some() { Error::PromptsHeld { after } } else { Error::PromptBudget { after } });
         }
         let others_wait = waiting.iter().any(|waiting| waiting.ends_at() > now);

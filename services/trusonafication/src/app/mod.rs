@@ -15,7 +15,6 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::{counter, histogram};
 use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Tx,
@@ -58,6 +57,7 @@ use crate::{
     convert,
     domain::{Change, State, Status, Trusonafication},
     error::Error,
+    metrics::{Measures, NumberOf, WRONG_NUMBERS},
     store::{self, Pending},
 };
 
@@ -84,12 +84,14 @@ pub struct App {
     stopping: CancellationToken,
     keys: OwnKeys,
     open: Open,
+    measures: Measures,
 }
 
 /// What is published about a change: an event and wakes.
 struct Update {
     entry: Entry,
     topics: Vec<String>,
+    relying_party: RelyingPartyId,
     status: Status,
     /// How long the trusonafication was in progress.
     waited: Duration,
@@ -120,7 +122,8 @@ impl App {
             publisher: Registry(peers.clone()),
             ring: Held::lasting(FRESH),
         });
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default() })
+        let measures = Measures::new(&config.measured_relying_parties);
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default(), measures })
     }
 
     /// The source of randomness.
@@ -313,21 +316,18 @@ impl App {
         if let Some(span) = span {
             span.end();
         }
-        Update { entry, topics, status, waited, wrong_number: t.has_wrong_number() }
+        Update { entry, topics, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
     }
 
     async fn publish(&self, tx: &mut Tx, update: &Update) -> Result<(), Error> {
         outbox::insert(tx, &update.entry).await?;
         let (bus, status, waited, topics) = (self.bus.clone(), update.status, update.waited, update.topics.clone());
-        let wrong_number = update.wrong_number;
+        let (wrong_number, party, measures) = (update.wrong_number, update.relying_party, self.measures.clone());
         tx.after_commit(move || {
             if wrong_number {
-                counter!("nodkey_wrong_numbers_total", "of" => "prompt").increment(1);
+                WRONG_NUMBERS.with(NumberOf::Prompt).increment(1);
             }
-            counter!("nodkey_trusonafications_total", "status" => status.as_str()).increment(1);
-            if status != Status::InProgress {
-                histogram!("nodkey_trusonafication_seconds", "status" => status.as_str()).record(waited.as_secs_f64());
-            }
+            measures.record(party, status, waited);
             tokio::spawn(async move {
                 for topic in topics {
                     bus.wake(&topic).await;

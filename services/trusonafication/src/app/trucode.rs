@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use nodkey_db::{
     Tx,
     outbox::{self, EventContext},
@@ -24,6 +23,7 @@ use super::{ATTEMPTS, App, budget::Policy};
 use crate::{
     domain::{MAX_WRONG_NUMBERS, Paired, PayloadClaims, Refusal, TruCode, two_digits},
     error::Error,
+    metrics::{NumberOf, WRONG_NUMBERS},
     store,
 };
 
@@ -146,7 +146,7 @@ impl App {
         let (bus, browser) = (self.bus.clone(), topic(code.id));
         let ended = code.is_over(self.now());
         tx.after_commit(move || {
-            counter!("nodkey_wrong_numbers_total", "of" => "code").increment(1);
+            WRONG_NUMBERS.with(NumberOf::Code).increment(1);
             if ended {
                 tokio::spawn(async move { bus.wake(&browser).await });
             }

@@ -17,19 +17,18 @@ export function measure(processes, at) {
     samples.filter((sample) => sample.name === name && wanted(sample.labels)).map(({ value }) => value);
   const ended = (/** @type {string} */ status) =>
     sum(values('nodkey_trusonafications_total', (labels) => labels.status === status));
-  const answerTime = (/** @type {string} */ quantile) => {
-    const wanted = (/** @type {Record<string, string>} */ labels) =>
-      labels.status === 'accepted' && labels.quantile === quantile;
-    // A summary nobody has been counted in of late has nothing but zeros.
-    return Math.max(0, ...values('nodkey_trusonafication_seconds', wanted)) || null;
-  };
+  const accepted = buckets(
+    samples.filter(
+      ({ name, labels }) => name === 'nodkey_trusonafication_seconds_bucket' && labels.status === 'accepted',
+    ),
+  );
   return {
     at,
     accepted: ended('accepted') + ended('accepted_at_higher_level') + ended('accepted_at_lower_level'),
     rejected: ended('rejected'),
     expired: ended('expired'),
-    median: answerTime('0.5'),
-    slowest: answerTime('0.99'),
+    median: quantile(accepted, 0.5),
+    slowest: quantile(accepted, 0.99),
     waitingPhones: sum(values('nodkey_waiting_phones')),
     // Of the whole queue, the same from each replica.
     deliveriesPending: Math.max(0, ...values('nodkey_deliveries_pending')),
@@ -42,10 +41,38 @@ export function measure(processes, at) {
     deadLetters: deadLetters(processes).length,
     pushesRefused: sum(values('nodkey_push_attempts_total', ({ outcome }) => outcome === 'refused')),
     busAway: values('nodkey_bus_connected').includes(0),
-    consumersRetrying: Math.max(0, ...values('nodkey_consumer_retrying')),
+    consumersRetrying: Math.max(0, ...values('nodkey_consumer_retrying_seconds')),
     unnamedProxy: values('nodkey_unnamed_proxy').includes(1),
     certificateInvalid: values('nodkey_tls_certificate_valid').includes(0),
   };
+}
+
+/**
+ * The counts of a histogram, of all processes together, by upper bound in ascending order. Each includes those before it.
+ * @param {Sample[]} samples
+ */
+function buckets(samples) {
+  const counts = new Map();
+  for (const { labels, value } of samples) {
+    const bound = labels.le === '+Inf' ? Infinity : Number(labels.le);
+    counts.set(bound, (counts.get(bound) ?? 0) + value);
+  }
+  return [...counts].sort(([a], [b]) => a - b).map(([bound, count]) => ({ bound, count }));
+}
+
+/**
+ * Estimates a quantile as Prometheus does: evenly within a bucket, and at most the largest bound. Null when nothing was counted.
+ * @param {{ bound: number, count: number }[]} buckets
+ * @param {number} share
+ */
+function quantile(buckets, share) {
+  const all = buckets.at(-1)?.count ?? 0;
+  if (all === 0) return null;
+  const found = buckets.findIndex(({ count }) => count >= share * all);
+  const below = buckets[found - 1] ?? { bound: 0, count: 0 };
+  if (buckets[found].bound === Infinity) return below.bound;
+  const within = (share * all - below.count) / (buckets[found].count - below.count);
+  return below.bound + (buckets[found].bound - below.bound) * within;
 }
 
 /** @param {number[]} values */

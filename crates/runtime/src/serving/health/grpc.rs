@@ -20,7 +20,7 @@ use tonic_health::pb::{
 
 use super::{AGAIN, GOOD_FOR, Health};
 use crate::{
-    call::{refusals::refused, status},
+    call::{refusal::Refusal, refusals::refused, status},
     serving::places::{ConnectionLimits, Place, Places},
 };
 
@@ -72,7 +72,7 @@ impl Api for HealthApi {
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
         let place = self.watches.take(address).map_err(|_| {
-            refused("health watch beyond the limit");
+            refused(Refusal::HealthWatch);
             status::later(Kind::Exhausted, "TOO_MANY_WAITS", "too many concurrent health watches; end some", FULL_FOR)
         })?;
         let known = self.serves(&request.get_ref().service);

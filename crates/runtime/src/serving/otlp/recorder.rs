@@ -17,12 +17,16 @@ use opentelemetry::{
 /// Records measurements with a meter.
 pub(crate) struct OtlpRecorder(Registry<Key, Instruments>, Descriptions);
 
+/// The upper bounds of the buckets of histograms, by name.
+pub(crate) type Buckets = HashMap<&'static str, &'static [f64]>;
+
 type Descriptions = Arc<Mutex<HashMap<String, (Option<Unit>, SharedString)>>>;
 
 impl OtlpRecorder {
-    pub(crate) fn new(meter: Meter) -> Self {
+    /// Records with a meter; histograms have these buckets.
+    pub(crate) fn new(meter: Meter, buckets: Buckets) -> Self {
         let descriptions = Descriptions::default();
-        Self(Registry::new(Instruments { meter, descriptions: Arc::clone(&descriptions) }), descriptions)
+        Self(Registry::new(Instruments { meter, buckets, descriptions: Arc::clone(&descriptions) }), descriptions)
     }
 
     fn describe(&self, name: &KeyName, unit: Option<Unit>, description: SharedString) {
@@ -59,6 +63,7 @@ impl Recorder for OtlpRecorder {
 /// Makes instruments. Counters and gauges are read when they are exported, so that counting costs no more than an addition.
 struct Instruments {
     meter: Meter,
+    buckets: Buckets,
     descriptions: Descriptions,
 }
 
@@ -104,8 +109,11 @@ impl Storage<Key> for Instruments {
 
     fn histogram(&self, key: &Key) -> Arc<Measured> {
         let (name, unit, description) = self.about(key);
-        let instrument = self.meter.f64_histogram(name).with_unit(unit).with_description(description).build();
-        Arc::new(Measured(instrument, labels(key)))
+        let mut histogram = self.meter.f64_histogram(name).with_unit(unit).with_description(description);
+        if let Some(buckets) = self.buckets.get(key.name()) {
+            histogram = histogram.with_boundaries(buckets.to_vec());
+        }
+        Arc::new(Measured(histogram.build(), labels(key)))
     }
 }
 

@@ -1,0 +1,36 @@
+//! Metrics of the bus, the relay and the consumers.
+
+use nodkey_metrics::{Gauge, List, OpenCounter, OpenGauge};
+
+/// Whether this process is connected to NATS.
+pub(crate) static CONNECTED: Gauge =
+    Gauge::new("nodkey_bus_connected", &[], "1 while this process is connected to NATS, else 0. In one process always 1.");
+
+/// Events that wait in the outbox.
+pub(crate) static OUTBOX_DEPTH: OpenGauge<1> =
+    OpenGauge::new("nodkey_outbox_depth", ["service"], "Events in the outbox that the bus has not accepted.");
+
+/// Age of the oldest event in the outbox.
+pub(crate) static OUTBOX_OLDEST: OpenGauge<1> =
+    OpenGauge::new("nodkey_outbox_oldest_seconds", ["service"], "Age of the oldest event in the outbox; 0 when there is none.");
+
+/// Events that the bus accepted.
+pub(crate) static PUBLISHED: OpenCounter<1> = OpenCounter::new("nodkey_events_published_total", ["type"], "Events that the bus accepted.");
+
+/// Events that consumers handled.
+pub(crate) static CONSUMED: OpenCounter<2> =
+    OpenCounter::new("nodkey_events_consumed_total", ["consumer", "outcome"], "Events that a consumer handled, by outcome.");
+
+/// For how long an event has been failing.
+pub(crate) static RETRYING: OpenGauge<1> = OpenGauge::new(
+    "nodkey_consumer_retrying_seconds",
+    ["consumer"],
+    "For how long an event of this consumer has been failing; 0 when none is.",
+);
+
+/// Events that a consumer has still to handle.
+pub(crate) static PENDING: OpenGauge<1> =
+    OpenGauge::new("nodkey_consumer_pending", ["consumer"], "Events that this consumer has not handled yet.");
+
+/// The metrics of this crate.
+pub static METRICS: List = &[&CONNECTED, &OUTBOX_DEPTH, &OUTBOX_OLDEST, &PUBLISHED, &CONSUMED, &RETRYING, &PENDING];
