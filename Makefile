@@ -39,13 +39,17 @@ test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	@scripts/tools api
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- scripts/nextest
-	@$(MAKE) --no-print-directory test-api
+	@$(MAKE) --no-print-directory test-alerts test-api
 
 .PHONY: test-api
 test-api: tools ## Whether tools accept proto/ and /openapi.json, and the examples of documents work: about three minutes
 	@scripts/tools api
 	cargo build --package nodkey --bin nodkey --locked
 	scripts/test-api
+
+.PHONY: test-alerts
+test-alerts: ## Whether the rules for Prometheus are valid, and alert when they should
+	scripts/test-alerts
 
 # What installs the tools of web/ leaves a mark, so that it is done once for each lock file.
 target/web-tools: web/package-lock.json
