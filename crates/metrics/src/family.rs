@@ -36,6 +36,7 @@ impl<I, L> Family<I, L> {
 
 impl<L> Family<metrics::Counter, L> {
     /// Declares a counter with these label keys, in the order of `L`. It is served from the start, with every combination at zero.
+    #[must_use]
     pub const fn new(name: &'static str, keys: &'static [&'static str], help: &'static str) -> Self {
         Self::declared(name, keys, help, &[], true)
     }
@@ -43,11 +44,13 @@ impl<L> Family<metrics::Counter, L> {
 
 impl<L> Family<metrics::Gauge, L> {
     /// Declares a gauge with these label keys. A combination is served once it is set: until then its value is not known.
+    #[must_use]
     pub const fn new(name: &'static str, keys: &'static [&'static str], help: &'static str) -> Self {
         Self::declared(name, keys, help, &[], false)
     }
 
     /// The same, for a gauge that counts what there is now, and begins at zero.
+    #[must_use]
     pub const fn of_none_yet(name: &'static str, keys: &'static [&'static str], help: &'static str) -> Self {
         Self::declared(name, keys, help, &[], true)
     }
@@ -55,6 +58,7 @@ impl<L> Family<metrics::Gauge, L> {
 
 impl<L> Family<metrics::Histogram, L> {
     /// Declares a histogram with these upper bounds and label keys. It is served from the start.
+    #[must_use]
     pub const fn new(name: &'static str, keys: &'static [&'static str], buckets: &'static [f64], help: &'static str) -> Self {
         Self::declared(name, keys, help, buckets, true)
     }

@@ -26,6 +26,7 @@ impl<I, const N: usize> Open<I, N> {
 
 impl<const N: usize> Open<metrics::Counter, N> {
     /// Declares a counter with these label keys.
+    #[must_use]
     pub const fn new(name: &'static str, keys: [&'static str; N], help: &'static str) -> Self {
         Self::declared(name, keys, help, &[])
     }
@@ -33,6 +34,7 @@ impl<const N: usize> Open<metrics::Counter, N> {
 
 impl<const N: usize> Open<metrics::Gauge, N> {
     /// Declares a gauge with these label keys.
+    #[must_use]
     pub const fn new(name: &'static str, keys: [&'static str; N], help: &'static str) -> Self {
         Self::declared(name, keys, help, &[])
     }
@@ -40,6 +42,7 @@ impl<const N: usize> Open<metrics::Gauge, N> {
 
 impl<const N: usize> Open<metrics::Histogram, N> {
     /// Declares a histogram with these upper bounds and label keys.
+    #[must_use]
     pub const fn new(name: &'static str, keys: [&'static str; N], buckets: &'static [f64], help: &'static str) -> Self {
         Self::declared(name, keys, help, buckets)
     }

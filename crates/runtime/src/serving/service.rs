@@ -31,6 +31,7 @@ pub trait Service {
     }
 
     /// The service's own metrics.
+    #[must_use]
     fn metrics() -> List {
         &[]
     }
