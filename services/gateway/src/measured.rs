@@ -83,8 +83,8 @@ mod tests {
                 async { Ok::<_, Infallible>(Response::new(Body::empty())) }
             })
         });
-        let routes = ["/api/{id}/waits", "/api/{id}", "/console/api/rpc/{service}/{method}", "/{*rest}"];
-        let router = routes.into_iter().fold(Router::new(), |router, route| router.route(route, any(|| async {})));
+        let templates = ["/api/{id}/waits", "/api/{id}", "/console/api/rpc/{service}/{method}", "/{*rest}"];
+        let router = templates.into_iter().fold(Router::new(), |router, template| router.route(template, any(|| async {})));
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         router.layer(look).oneshot(request).await.unwrap();
         found.lock().unwrap().take().unwrap()
