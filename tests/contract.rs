@@ -43,7 +43,9 @@ fn every_reason_is_explained() {
             let text = std::fs::read_to_string(&file).unwrap();
             let words = text.split('"').filter(|w| w.len() > 4 && w.contains(|c: char| c == '_' || c.is_ascii_uppercase()));
             let shouted = words.filter(|w| w.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-            reasons.extend(shouted.filter(|w| !NOT_REASONS.contains(w) && !w.starts_with("NODKEY") && !w.starts_with("OTEL")).map(ToOwned::to_owned));
+            reasons.extend(
+                shouted.filter(|w| !NOT_REASONS.contains(w) && !w.starts_with("NODKEY") && !w.starts_with("OTEL")).map(ToOwned::to_owned),
+            );
         }
     }
     assert!(reasons.len() > 20, "{reasons:?}");
