@@ -173,6 +173,8 @@ fn is_documented(metric: &str, key: &str, value: &str, listed: Option<&Vec<Strin
         "route" if ["/console", "/assets/", "/demo", "/phone", "/grpc.health.v1.Health/"].iter().any(|page| value.starts_with(page)) => {
             true
         }
+        // What old SDKs send for an identifier that is empty.
+        "route" if value.ends_with('/') => known_values(key, metric).iter().any(|route| route.starts_with(value)),
         _ => known_values(key, metric).contains(value),
     }
 }
