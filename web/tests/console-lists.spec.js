@@ -110,7 +110,7 @@ test('a file has the filters that it was asked for with, whatever is chosen whil
   release();
   expect((await file).text.trim().split('\r\n')).toHaveLength(4);
   expect(sent).toHaveLength(3);
-  expect(sent[0]).toMatchObject({ relyingPartyId: shop.id, after: expect.any(String) });
+  expect(sent[0]).toMatchObject({ relyingPartyId: shop.id, createdAfter: expect.any(String) });
   expect(sent[0]).not.toHaveProperty('outcome');
   expect(sent[1]).toEqual(sent[0]);
   expect(sent[2]).toEqual(sent[0]);
