@@ -20,8 +20,10 @@ STATEFUL = SERVICES[:-1]
 
 # Values whose manifests are kept whole, in deploy/kubernetes.
 PLAIN = ["trial", "production"]
-# Of the others the golden files have how they differ from `trial`.
-OTHERS = ["ingress", "loadbalancer", "autoscaling", "monitoring", "off"]
+# Of these the golden files have how they differ from `trial`.
+GOLDEN = ["ingress", "loadbalancer", "autoscaling", "monitoring", "off"]
+# `alerts` has deploy/prometheus/rules.yaml and deploy/grafana, which are kept there.
+CASES = [*PLAIN, *GOLDEN, "alerts"]
 
 
 def guide_block(language, containing):
@@ -35,7 +37,7 @@ def values(case):
     """The values of a case. Those of `trial` are the ten lines of the guide."""
     if case == "trial":
         return guide_block("yaml", "trial:")
-    return (TESTS / "values" / f"{case}.yaml").read_text()
+    return (KUBERNETES / case / "values.yaml" if case in PLAIN else TESTS / "values" / f"{case}.yaml").read_text()
 
 
 def helm(*arguments, given="", check=True):
@@ -98,18 +100,12 @@ def golden(case):
     return text
 
 
-def cases():
-    """All cases; that of the alerts and dashboards where the chart includes them."""
-    included = (CHART / "files/rules.yaml").exists() and any((CHART / "files/dashboards").glob("*.json"))
-    return PLAIN + OTHERS + (["alerts"] if included else [])
-
-
 def files():
     """Every file that is rendered, with its contents."""
+    yield KUBERNETES / "trial/values.yaml", values("trial")
     for case in PLAIN:
         yield KUBERNETES / case / "nodkey.yaml", plain(case)
-        yield KUBERNETES / case / "values.yaml", values(case)
-    for case in OTHERS:
+    for case in GOLDEN:
         yield TESTS / "golden" / f"{case}.diff", golden(case)
 
 

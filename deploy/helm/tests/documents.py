@@ -43,13 +43,7 @@ def settings():
                 for service in who or SERVICES:
                     found[service].add(name)
     found["gateway"] = {name for name in found["gateway"] if not name.startswith("db.")}
-    return {service: names | coming() for service, names in found.items()}
-
-
-@functools.cache
-def coming():
-    """Settings that the chart sets and the services do not have yet. None, once docs/operations.md has it."""
-    return set() if "`server.drain_seconds`" in (ROOT / "docs/operations.md").read_text() else {"server.drain_seconds"}
+    return found
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import threading
 import urllib.error
 import urllib.request
 
-import documents
 from chart import ROOT, SERVICES
 from manifests import sources
 
@@ -36,7 +35,7 @@ def environment(manifests, template, where):
     variables = manifests.environment(template["spec"]["containers"][0])
     for path, root in where.items():
         variables = {name: re.sub(f"^{re.escape(path)}(?=/|$)", str(root), value) for name, value in variables.items()}
-    return {name: value for name, value in variables.items() if name not in map(documents.variable, documents.coming())}
+    return variables
 
 
 def free_port():

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -10,25 +11,25 @@ import yaml
 
 import checks
 import schemas
-from chart import CHART, ROOT, cases, files, helm, objects, rendered, template, values
+from chart import CASES, CHART, ROOT, files, helm, objects, rendered, template, values
 
 
 class Chart(unittest.TestCase):
     def test_the_chart_passes_helms_own_lint(self):
-        for case in cases():
+        for case in CASES:
             with self.subTest(case):
                 result = helm("lint", "--strict", str(CHART), given=values(case), check=False)
                 self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_every_manifest_is_valid_in_three_versions_of_kubernetes(self):
-        for case in cases():
+        for case in CASES:
             with self.subTest(case):
                 items = objects(rendered(case))
                 self.assertGreater(len(items), 15)
                 self.assertEqual([error for item in items for error in schemas.errors(item)], [])
 
     def test_no_rule_of_our_own_is_broken(self):
-        for case in cases():
+        for case in CASES:
             with self.subTest(case):
                 self.assertEqual(checks.problems(objects(rendered(case))), [])
 
@@ -54,20 +55,27 @@ class Chart(unittest.TestCase):
                 self.assertTrue(path.exists(), "is missing: scripts/test-helm --update")
                 self.assertEqual(path.read_text(), text, "differs: look at the change, then scripts/test-helm --update")
 
-    def test_what_the_chart_includes_is_what_the_rest_of_deploy_has(self):
-        deploy = ROOT / "deploy"
-        sources = {
-            "nats.conf": deploy / "nats.conf",
-            "postgres-init.sql": deploy / "postgres-init.sql",
-            "postgres-init.sh": deploy / "compose/postgres-init.sh",
-        }
-        if (deploy / "prometheus/rules.yaml").exists():
-            sources["rules.yaml"] = deploy / "prometheus/rules.yaml"
-        sources |= {f"dashboards/{path.name}": path for path in (deploy / "grafana").glob("*.json")}
-        included = {str(path.relative_to(CHART / "files")): path for path in (CHART / "files").rglob("*") if path.is_file()}
-        self.assertEqual(set(included), set(sources), "run deploy/helm/update-files")
-        for name, path in included.items():
-            self.assertEqual(path.read_bytes(), sources[name].read_bytes(), f"{name}: run deploy/helm/update-files")
+    def test_the_files_of_the_chart_are_links_to_the_rest_of_deploy(self):
+        deploy, included = ROOT / "deploy", CHART / "files"
+        for path in included.rglob("*"):
+            if path.name != "dashboards":
+                self.assertTrue(path.is_symlink(), f"{path.name} is a copy")
+                self.assertTrue(path.resolve(strict=True).is_relative_to(deploy), f"{path.name} leads out of deploy/")
+        dashboards = {path.name for path in (included / "dashboards").iterdir()}
+        self.assertEqual(dashboards, {path.name for path in (deploy / "grafana").glob("*.json")}, "link each to files/dashboards")
+
+    def test_a_checkout_without_links_is_refused(self):
+        for name in ("nats.conf", "dashboards/operator.json"):
+            with tempfile.TemporaryDirectory() as folder:
+                chart = pathlib.Path(folder) / "nodkey"
+                # Follows them.
+                shutil.copytree(CHART, chart)
+                self.assertEqual(helm("template", "nodkey", str(chart), given=values("trial")).returncode, 0)
+                # As git writes them there.
+                (chart / "files" / name).write_text(str((CHART / "files" / name).readlink()))
+                result = helm("template", "nodkey", str(chart), given=values("trial"), check=False)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(f"files/{name} is not the file that it links to", result.stderr)
 
     def test_the_trial_runs_the_versions_that_compose_runs(self):
         compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -80,7 +88,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"], release)
 
     def test_alerts_and_dashboards_are_included_unchanged(self):
-        if "alerts" not in cases():
+        if "alerts" not in CASES:
             self.skipTest("deploy/prometheus/rules.yaml or deploy/grafana/*.json is not there yet")
         items = objects(rendered("alerts"))
         [rules] = [item for item in items if item["kind"] == "PrometheusRule"]

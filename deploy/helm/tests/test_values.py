@@ -157,8 +157,5 @@ class Values(unittest.TestCase):
         self.refused(changed("gatewayApi/enabled", True), "gatewayApi.parentRefs is empty")
         self.refused(changed("gatewayApi", {"enabled": True, "create": True}), "gatewayApi.className is missing")
         self.refused(changed("gatewayApi", {"enabled": True, "create": True, "className": "c"}), "gatewayApi.secretName is missing")
-        for part, files in (("rules", "rules.yaml"), ("dashboards", "dashboards/*.json")):
-            if not any((CHART / "files").glob(files)):
-                self.refused(changed(f"monitoring/{part}", True), f"monitoring.{part} is set, but this chart was packed without")
         self.refused(changed("certificate/enabled", True), "certificate.issuerRef.name is missing")
         self.refused(changed("binding/autoscaling", {"enabled": True, "minReplicas": 9}), "binding.autoscaling.minReplicas is above maxReplicas")
