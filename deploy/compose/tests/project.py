@@ -56,11 +56,18 @@ def fresh(name):
     return folder
 
 
-def prepared(name, **variables):
-    """A new folder with the files that deploy/compose/prepare makes, by the real `nodkey`."""
+def unprepared(name):
+    """A new folder with deploy/compose/prepare and what it calls."""
     folder = fresh(name)
     (folder / "deploy/compose").mkdir(parents=True)
-    shutil.copy(TOP / "deploy/compose/prepare", folder / "deploy/compose")
+    for script in ["deploy/compose/prepare", "deploy/env-to-toml"]:
+        shutil.copy(TOP / script, folder / script)
+    return folder
+
+
+def prepared(name, **variables):
+    """The same with the files that deploy/compose/prepare makes, by the real `nodkey`."""
+    folder = unprepared(name)
     prepare(folder, NODKEY=str(BIN / "nodkey"), **variables)
     return folder
 

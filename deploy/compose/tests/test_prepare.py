@@ -62,9 +62,7 @@ class Prepare(unittest.TestCase):
 
     def with_engine(self, name, first=""):
         """A folder, and variables with an engine in the PATH that runs `first` before every command."""
-        folder = project.fresh(name)
-        (folder / "deploy/compose").mkdir(parents=True)
-        shutil.copy(project.TOP / "deploy/compose/prepare", folder / "deploy/compose")
+        folder = project.unprepared(name)
         engine = folder / "bin/docker"
         engine.parent.mkdir()
         engine.write_text(ENGINE % first)
@@ -112,10 +110,16 @@ class Prepare(unittest.TestCase):
                 given = dict(flat(tomllib.loads((folder / f"keys/files/{service}.toml").read_text())))
                 self.assertEqual(given, settings((folder / f"keys/{service}.env").read_text()), (service, key))
 
+    def test_a_line_that_is_no_setting_is_named_and_its_file_stays(self):
+        folder = project.prepared("damaged")
+        with (folder / "keys/gateway.env").open("a") as file:
+            file.write("export NODKEY_BUS__PASSWORD=a\n")
+        before = contents(folder)
+        self.assertRegex(self.refused(folder), r"keys/gateway\.env: line \d+ is not a setting")
+        self.assertEqual(contents(folder), before)
+
     def test_passwords_of_an_earlier_env_are_kept(self):
-        folder = project.fresh("earlier")
-        (folder / "deploy/compose").mkdir(parents=True)
-        shutil.copy(project.TOP / "deploy/compose/prepare", folder / "deploy/compose")
+        folder = project.unprepared("earlier")
         # Without an end of its last line.
         (folder / ".env").write_text("REGISTRY_DB_PASSWORD=ab12\nPOSTGRES_PASSWORD='cd34'")
         said = project.prepare(folder, NODKEY=str(project.BIN / "nodkey"))
@@ -132,9 +136,7 @@ class Prepare(unittest.TestCase):
 
     def test_a_public_url_with_a_path_is_refused_before_anything_is_made(self):
         for url in ["https://id.example.com/auth", "id.example.com", "https://a b"]:
-            folder = project.fresh("path")
-            (folder / "deploy/compose").mkdir(parents=True)
-            shutil.copy(project.TOP / "deploy/compose/prepare", folder / "deploy/compose")
+            folder = project.unprepared("path")
             self.refused(folder, PUBLIC_URL=url)
             self.assertEqual(os.listdir(folder), ["deploy"])
 
