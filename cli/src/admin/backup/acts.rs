@@ -26,9 +26,7 @@ pub struct Act {
     pub request: String,
 }
 
-/// The outcome of an entry that only reads.
-const READ: &str = "READ";
-/// The outcome of what was done. Anything else is a refusal.
+/// The outcome of what was done. Anything else is a refusal, or only read; an intent has none, or has it in an entry of its own.
 const OK: &str = "OK";
 
 /// Reads what was done from this moment on, the oldest first. What was refused, or only read, changed nothing.
@@ -46,7 +44,7 @@ pub fn since(path: &Path, moment: Timestamp) -> anyhow::Result<Vec<Act>> {
             refused.extend((outcome != OK).then_some(intent));
             continue;
         }
-        if at < moment.as_micros() || outcome == READ {
+        if at < moment.as_micros() || !["", OK].contains(&outcome.as_str()) {
             continue;
         }
         let act = Act {
@@ -84,12 +82,14 @@ mod tests {
             record(12, "Refused", json!({})),
             record(13, "other", json!({"intent": "Refused", "outcome": "FORBIDDEN"})),
             record(14, "Read", json!({"outcome": "READ", "kind": "event"})),
+            record(15, "Forbidden", json!({"outcome": "PERMISSION_DENIED", "kind": "event"})),
+            record(16, "SignedIn", json!({"outcome": "OK", "kind": "event"})),
         ];
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines.join("\n")).unwrap();
         let acts = since(file.path(), Timestamp::from_micros(10)).unwrap();
-        assert_eq!(acts.iter().map(|act| act.method.as_str()).collect::<Vec<_>>(), ["x.Y/Done", "x.Y/Late"]);
-        assert_eq!(acts[1].relying_party.as_deref(), Some("acme"));
+        assert_eq!(acts.iter().map(|act| act.method.as_str()).collect::<Vec<_>>(), ["x.Y/Done", "x.Y/SignedIn", "x.Y/Late"]);
+        assert_eq!(acts[2].relying_party.as_deref(), Some("acme"));
         std::fs::write(file.path(), "nonsense").unwrap();
         assert!(since(file.path(), Timestamp::from_micros(10)).unwrap_err().to_string().contains("no export"));
     }
