@@ -31,7 +31,7 @@ pub struct Manifest {
     /// Version of the `nodkey` that wrote it.
     pub nodkey: String,
     pub engine: Engine,
-    /// The moment that all databases are shown at, RFC 3339.
+    /// When the databases began to be opened, RFC 3339: what was done later may be missing.
     pub taken_at: String,
     /// For how long writes were held, in milliseconds.
     pub writes_held_ms: f64,
@@ -106,12 +106,17 @@ impl Manifest {
         self.databases.iter().map(|part| part.bytes).sum()
     }
 
+    /// The ids of the master keys, for people.
+    pub fn master_key_list(&self) -> String {
+        self.master_keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// Number of rows of a table of a service.
     pub fn rows_of(&self, service: ServiceName, table: &str) -> u64 {
         self.part(service).ok().and_then(|part| part.tables.get(table)).map_or(0, |content| content.rows)
     }
 
-    /// Services do not start on a schema that is newer than theirs, so it is not restored either.
+    /// What must not go on after a restore, the build knows of its own schema alone. A newer one is restored by the version that wrote it.
     fn check_schemas(&self) -> anyhow::Result<()> {
         for service in SERVICES {
             let known = schema(service).map(|schema| schema.versions(self.engine == Engine::Postgres)).unwrap_or_default();

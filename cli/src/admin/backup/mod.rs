@@ -108,17 +108,15 @@ async fn write(
     progress: &Progress,
 ) -> anyhow::Result<Manifest> {
     progress.doing("waiting for running writes");
-    let Snapshots { all, held } = Snapshots::open(&databases.configs()).await?;
+    // Before, not after: of what happens meanwhile, rather too much than too little is listed after a restore.
     let taken_at = Clock::system().now().to_string();
+    let Snapshots { all, held } = Snapshots::open(&databases.configs()).await?;
+    for (database, snapshot) in databases.all.iter().zip(&all) {
+        ensure_new_enough(client, database, snapshot)?;
+    }
     let mut parts = Vec::new();
     progress.expect(databases.all.len());
     for (database, mut snapshot) in databases.all.iter().zip(all) {
-        if let (Some((_, server)), Some(client)) = (snapshot.exported(), client)
-            && client < server / 10_000
-        {
-            let what = format!("pg_dump is of PostgreSQL {client}, and the server of {} of {}", database.service, server / 10_000);
-            return Err(Refused(format!("{what}: name the folder of newer programs with --postgres-bin")).into());
-        }
         parts.push(
             part(database, &mut snapshot, programs, to, progress).await.with_context(|| format!("the database of {}", database.service))?,
         );
@@ -129,6 +127,17 @@ async fn write(
     // Its name is on the disk, too.
     File::open(to).and_then(|folder| folder.sync_all()).with_context(|| format!("cannot write {}", to.display()))?;
     Ok(manifest)
+}
+
+/// Refuses a `pg_dump` that is older than a server: it would refuse, but only at its turn.
+fn ensure_new_enough(client: Option<u32>, database: &Database, snapshot: &Snapshot) -> anyhow::Result<()> {
+    if let (Some((_, server)), Some(client)) = (snapshot.exported(), client)
+        && client < server / 10_000
+    {
+        let what = format!("pg_dump is of PostgreSQL {client}, and the server of {} of {}", database.service, server / 10_000);
+        return Err(Refused(format!("{what}: name the folder of newer programs with --postgres-bin")).into());
+    }
+    Ok(())
 }
 
 async fn part(
@@ -185,7 +194,7 @@ fn report(folder: &Path, manifest: &Manifest, json: bool) -> anyhow::Result<()> 
     let (rows, megabytes) = (manifest.rows(), manifest.bytes().div_ceil(1_000_000));
     line(format_args!("{}: {rows} rows, {megabytes} MB, as of {}", folder.display(), manifest.taken_at))?;
     line(format_args!("writes waited {} ms", manifest.writes_held_ms))?;
-    let keys = manifest.master_keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let keys = manifest.master_key_list();
     line(format_args!("keep elsewhere, because they are not in it:"))?;
     line(format_args!("  the keys, with the master key whose id is {keys}: without it the backup's secrets cannot be opened"))?;
     line(format_args!("  a copy of /jwks/archive, which verifies evidence, and an export of the audit log"))

@@ -4,7 +4,10 @@ use nodkey_kernel::service_key::ServiceName;
 use nodkey_registry::app::restored::Ended;
 use serde::Serialize;
 
-use super::{databases::Engine, manifest::Manifest};
+use super::{
+    databases::{Engine, SERVICES},
+    manifest::Manifest,
+};
 
 /// Something to repeat or consider.
 #[derive(Clone, Debug, Serialize)]
@@ -18,13 +21,8 @@ pub struct Item {
 pub fn list(manifest: &Manifest, ended: &Ended) -> Vec<Item> {
     let since = &manifest.taken_at;
     let item = |subject, text: String| Item { subject, text };
-    let keys = manifest.master_keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let outbox: u64 = ["registry", "binding", "trusonafication", "notification"]
-        .iter()
-        .filter_map(|service| manifest.databases.iter().find(|part| part.service == *service))
-        .filter_map(|part| part.tables.get("outbox"))
-        .map(|content| content.rows)
-        .sum();
+    let keys = manifest.master_key_list();
+    let outbox: u64 = SERVICES.iter().map(|service| manifest.rows_of(*service, "outbox")).sum();
     let mut items = vec![
         item("master key", format!("Its id is {keys}. Where it was changed since, the key of that time must be among the previous ones.")),
         item(

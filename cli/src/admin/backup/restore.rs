@@ -19,7 +19,7 @@ use serde_json::json;
 use super::{
     acts::{self, Act},
     contents,
-    databases::{Database, Databases, Engine, Servers},
+    databases::{Database, Databases, Engine, Servers, file},
     manifest::{Manifest, Part},
     postgres::Programs,
     private_file,
@@ -121,7 +121,7 @@ async fn to_folder(manifest: &Manifest, databases: &Databases, from: &Path, fold
     for Database { service, .. } in &databases.all {
         let part = manifest.part(*service)?;
         progress.doing(format!("{service}: {} bytes", part.bytes));
-        copy(&from.join(&part.file), &folder.join(super::databases::file(*service)))?;
+        copy(&from.join(&part.file), &folder.join(file(*service)))?;
         progress.done();
     }
     verify(manifest, databases, progress).await
@@ -163,7 +163,7 @@ fn ensure_folder(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let Some(keys) = read_json::<Keys>(&path)? else { return Ok(()) };
     let ids: Vec<_> = Vault::new(&keys.master()?).key_ids().collect();
     if !manifest.master_keys.is_empty() && !ids.iter().any(|id| manifest.master_keys.contains(id)) {
-        let needed = list(manifest);
+        let needed = manifest.master_key_list();
         let what = format!("nothing was changed: {} has master key {}, and the backup needs {needed}", path.display(), ids.join(", "));
         return Err(Refused(format!("{what}. Put keys.json of that installation there, or remove this one")).into());
     }
@@ -180,13 +180,9 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 fn remove_databases(databases: &Databases, folder: &Path) {
     for Database { service, .. } in &databases.all {
         for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(folder.join(format!("{service}.db{suffix}")));
+            let _ = std::fs::remove_file(folder.join(file(*service) + suffix));
         }
     }
-}
-
-fn list(manifest: &Manifest) -> String {
-    manifest.master_keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn report(manifest: &Manifest, ended: &Ended, acts: Option<&[Act]>, json: bool) -> anyhow::Result<()> {
