@@ -140,7 +140,7 @@ impl DataDir {
     }
 
     /// The authority from the flags, or the one of `nodkey dev` if the server was found through its file.
-    fn authority(&self, known: Option<&DevFile>) -> anyhow::Result<Option<String>> {
+    pub fn authority(&self, known: Option<&DevFile>) -> anyhow::Result<Option<String>> {
         let path = self.ca_certificate.as_ref().or_else(|| known?.ca_certificate.as_ref());
         path.map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))).transpose()
     }

@@ -25,7 +25,10 @@ const RENEW: &str = "Renew it: services use new files within a second, proxies w
 /// Checks the certificate of an https URL; `None` for others. An address that nobody listens at is not checked here.
 pub async fn check(subject: &str, url: &str, now: Timestamp) -> Option<Check> {
     let url = Url::parse(url).ok().filter(|url| url.scheme() == "https")?;
-    let ends = tokio::time::timeout(PATIENCE, end(&url)).await.ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let connected = TcpStream::connect((host, url.port_or_known_default().unwrap_or(443)));
+    let stream = tokio::time::timeout(PATIENCE, connected).await.ok()?.ok()?;
+    let ends = tokio::time::timeout(PATIENCE, end(host, stream)).await.ok()?;
     Some(match ends {
         Err(e) => Check::fail("certificate", subject, format!("{e:#}"), RENEW),
         Ok(ends) if ends <= now => Check::fail("certificate", subject, format!("it ended at {ends}"), RENEW),
@@ -34,13 +37,11 @@ pub async fn check(subject: &str, url: &str, now: Timestamp) -> Option<Check> {
     })
 }
 
-async fn end(url: &Url) -> anyhow::Result<Timestamp> {
-    let host = url.host_str().context("the URL has no host")?;
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), url.port_or_known_default().unwrap_or(443))).await?;
+async fn end(host: &str, stream: TcpStream) -> anyhow::Result<Timestamp> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth();
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+    let name = ServerName::try_from(host.to_owned())?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.context("it does not speak TLS")?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).context("it has no certificate")?;
     let (_, certificate) = X509Certificate::from_der(certificate).context("its certificate is malformed")?;
@@ -112,7 +113,7 @@ mod tests {
         let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
+        let server = tokio::spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(config));
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(acceptor.accept(stream));
@@ -123,5 +124,8 @@ mod tests {
         assert_eq!(state(now + 80 * DAY).await, Some(State::Warn));
         assert_eq!(state(ends).await, Some(State::Fail));
         assert_eq!(check("x", &format!("http://{address}"), now).await, None);
+        server.abort();
+        assert!(server.await.unwrap_err().is_cancelled());
+        assert_eq!(state(now).await, None, "nobody listens there any more");
     }
 }

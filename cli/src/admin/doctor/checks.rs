@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use nodkey_kernel::time::Timestamp;
 use nodkey_proto::{
+    convert::from_timestamp,
     registry::v1::SigningKey,
     status::v1::{CountSealedResponse, DatabaseStatus, ProcessStatus},
 };
@@ -28,12 +29,12 @@ pub fn of_process(subject: &str, status: &ProcessStatus, between: (Timestamp, Ti
     for problem in &status.problems {
         found.push(Check::fail("readiness", subject, plain(problem), LOOK_AT_LOG));
     }
-    let now = status.now.as_ref().and_then(time);
+    let now = status.now.as_ref().and_then(from_timestamp);
     found.extend(now.map(|now| clock(subject, "the clock of the process", now, between)));
     for database in &status.databases {
         found.push(schema(&database.service, &database.missing_migrations, &database.unknown_migrations));
         // Both were read at the same time.
-        if let (Some(now), Some(its)) = (now, database.now.as_ref().and_then(time)) {
+        if let (Some(now), Some(its)) = (now, database.now.as_ref().and_then(from_timestamp)) {
             found.push(clock(&database.service, "the clock of the database", its, (now, now)));
         }
         found.push(outbox(database, now.unwrap_or(between.1)));
@@ -67,7 +68,12 @@ pub fn schema(subject: &str, missing: &[i64], unknown: &[i64]) -> Check {
     }
     if !unknown.is_empty() {
         let what = format!("the schema is of a newer version: migrations {}", list(unknown));
-        return Check::warn("schema", subject, what, "Finish the upgrade: this build does not start on this schema any more.");
+        return Check::warn(
+            "schema",
+            subject,
+            what,
+            "Finish the upgrade: this build goes on beside a newer schema, but not beside one of the next major.",
+        );
     }
     Check::ok("schema", subject, "up to date")
 }
@@ -86,7 +92,7 @@ pub fn versions(running: &BTreeSet<String>) -> Check {
 
 fn outbox(database: &DatabaseStatus, now: Timestamp) -> Check {
     let (waiting, subject) = (database.events_waiting, database.service.as_str());
-    let waits = database.oldest_event_at.as_ref().and_then(time).map_or(Duration::ZERO, |oldest| oldest.until(now));
+    let waits = database.oldest_event_at.as_ref().and_then(from_timestamp).map_or(Duration::ZERO, |oldest| oldest.until(now));
     if waits <= LATE {
         return Check::ok("events", subject, format!("about {waiting} wait in the outbox"));
     }
@@ -218,11 +224,6 @@ pub fn of_signing_keys(keys: &[SigningKey]) -> Check {
             )
         }
     }
-}
-
-fn time(time: &prost_types::Timestamp) -> Option<Timestamp> {
-    let micros = time.seconds.checked_mul(1_000_000)?.checked_add(i64::from(time.nanos) / 1000)?;
-    Some(Timestamp::from_micros(micros))
 }
 
 #[cfg(test)]

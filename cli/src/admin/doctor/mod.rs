@@ -8,6 +8,7 @@ mod metrics;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use nodkey_kernel::time::Clock;
 use nodkey_proto::{
     registry::v1::{ListSigningKeysRequest, signing_key_service_client::SigningKeyServiceClient},
@@ -184,8 +185,9 @@ async fn signing_keys(admin: &Admin) -> Option<Check> {
 /// Whether the gateway serves.
 async fn of_gateway(http: &str, data_dir: &DataDir) -> anyhow::Result<Check> {
     let mut client = reqwest::Client::builder().timeout(PATIENCE);
-    if let Some(path) = &data_dir.ca_certificate {
-        client = client.add_root_certificate(reqwest::Certificate::from_pem(&std::fs::read(path)?)?);
+    if let Some(pem) = data_dir.authority(None)? {
+        let authority = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).context("the file of --ca-certificate is not PEM")?;
+        client = authority.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
     }
     let answered = client.build()?.get(format!("{}/readyz", http.trim_end_matches('/'))).send().await;
     let answered = match answered {
@@ -195,13 +197,15 @@ async fn of_gateway(http: &str, data_dir: &DataDir) -> anyhow::Result<Check> {
         }
         Ok(answered) => answered,
     };
-    let ready = answered.status().is_success();
+    let status = answered.status();
     let body: Value = answered.json().await.unwrap_or_default();
-    Ok(if ready {
+    Ok(if status.is_success() {
         Check::ok("reachability", "gateway", "ready")
     } else {
         let problems: Vec<_> = body["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        Check::fail("readiness", "gateway", plain(&problems.join("; ")), "Look at the gateway's log.")
+        // A proxy in front of it answers otherwise.
+        let what = if problems.is_empty() { format!("it returned {status}") } else { plain(&problems.join("; ")) };
+        Check::fail("readiness", "gateway", what, "Look at the gateway's log, or at the proxy in front of it.")
     })
 }
 
