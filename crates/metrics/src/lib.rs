@@ -15,6 +15,7 @@ pub use declared::{Declared, LabelValues, List};
 pub use family::Family;
 pub use instrument::{Instrument, Kind};
 pub use label::{Label, Labels};
+pub use metrics::SharedString;
 pub use open::Open;
 
 /// Counts what only grows; its name ends in `_total`.

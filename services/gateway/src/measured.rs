@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use axum::{extract::MatchedPath, extract::Request};
 use http::{Method, StatusCode};
+use nodkey_metrics::SharedString;
 use nodkey_runtime::{trace, waits};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,11 +54,13 @@ impl Measured {
 
     /// Records that the response is ready.
     pub fn answered(self, status: StatusCode) {
-        let route: Arc<str> = self.route.as_ref().map_or(OTHER, MatchedPath::as_str).into();
+        let method = SharedString::from(self.method);
+        // Shared by both: cloning it copies no text.
+        let route = self.route.map_or_else(|| OTHER.into(), |route| SharedString::from(Arc::<str>::from(route.as_str())));
         if !self.waits {
-            HTTP_SECONDS.with([self.method.into(), Arc::clone(&route)]).record(self.since.elapsed());
+            HTTP_SECONDS.with([method.clone(), route.clone()]).record(self.since.elapsed());
         }
-        HTTP_REQUESTS.with([self.method.into(), route, status.as_str().into()]).increment(1);
+        HTTP_REQUESTS.with([method, route, status.as_str().to_owned().into()]).increment(1);
     }
 }
 
