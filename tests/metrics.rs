@@ -172,11 +172,10 @@ fn names_end_with_their_unit_and_descriptions_are_sentences() {
     }
 }
 
-/// The metrics that a text names. Those that are recorded by rules have colons.
-fn named(text: &str) -> BTreeSet<String> {
+/// The metrics that a text names and that begin like this: with `nodkey_` those of processes, with `nodkey:` those that rules record.
+fn named(text: &str, start: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let words = text.split(|c: char| !is_part(c)).filter(|word| word.starts_with("nodkey_"));
-    words.map(ToOwned::to_owned).collect()
+    text.split(|c: char| !is_part(c)).filter(|word| word.starts_with(start)).map(ToOwned::to_owned).collect()
 }
 
 /// The metric that a sample belongs to, if it is declared.
@@ -208,7 +207,7 @@ fn every_metric_that_rules_and_dashboards_name_is_declared() {
     let declared = declared();
     let recorded: BTreeSet<_> = file("deploy/prometheus/rules.yaml").lines().filter_map(|line| Some(record(line)?.to_owned())).collect();
     for (name, text) in operators_files() {
-        let metrics = named(&text);
+        let metrics = named(&text, "nodkey_");
         assert!(metrics.len() > 10, "{name}: {metrics:?}");
         let unknown: Vec<_> = metrics.iter().filter(|sample| metric_of(sample, &declared).is_none()).collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}");
@@ -216,9 +215,8 @@ fn every_metric_that_rules_and_dashboards_name_is_declared() {
         let whole: Vec<_> =
             metrics.iter().filter(|sample| declared.get(sample.as_str()).is_some_and(|(m, _)| m.kind == "histogram")).collect();
         assert!(whole.is_empty(), "{name} names {whole:?} without a part");
-        let of_rules = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
-        for rule in of_rules.filter(|word| word.starts_with("nodkey:")) {
-            assert!(recorded.contains(rule), "{name} names {rule}, which no rule records");
+        for rule in named(&text, "nodkey:") {
+            assert!(recorded.contains(&rule), "{name} names {rule}, which no rule records");
         }
     }
 }

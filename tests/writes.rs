@@ -149,15 +149,28 @@ impl Writers {
     }
 }
 
-/// A complete login of a user with a phone.
-pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) {
+/// A complete login of a user with a phone; returns its id.
+pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) -> String {
     let id = tenant.backend.create_trusonafication(log_in(user)).await.unwrap().trusonafication.id;
-    let prompted =
-        eventually("the phone is prompted", async || phone.wait(PATIENCE).await.unwrap().into_iter().find(|pending| pending.id == id));
-    phone.respond(&prompted.await, Decision::Accept, None).await.unwrap();
+    let prompted = eventually("the phone is prompted", async || {
+        at_its_rate(async || phone.wait(PATIENCE).await).await.into_iter().find(|pending| pending.id == id)
+    });
+    let pending = prompted.await;
+    at_its_rate(async || phone.respond(&pending, Decision::Accept, None).await).await;
     let done = tenant.backend.wait(&id).await.unwrap();
     assert!(is_success(&done));
     assert_eq!(done.version, 2);
+    id
+}
+
+/// What a phone is answered. A phone that asks more often than a device may asks again after as long as it is told to wait.
+async fn at_its_rate<T>(ask: impl AsyncFn() -> Result<T, PhoneError>) -> T {
+    loop {
+        match ask().await {
+            Err(PhoneError::Refused { code, retry_after, .. }) if code == "RATE_LIMITED" => tokio::time::sleep(retry_after).await,
+            answered => return answered.unwrap(),
+        }
+    }
 }
 
 /// The backend's request for a login.

@@ -1,15 +1,16 @@
 //! `nodkey admin doctor` finds what is broken on purpose, and nothing else.
 
-use std::{process::Command, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use nodkey_kernel::time::Clock;
 use nodkey_server_sdk::Endpoints;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::drill::command;
 use crate::{
-    processes::{Plan, Topology, binaries},
-    world::{World, environment, eventually},
+    processes::{Plan, Topology},
+    world::{World, eventually},
 };
 
 /// The exit code, and the checks that were not ok: state, check, subject and what was found.
@@ -18,10 +19,10 @@ type Found = (i32, Vec<[String; 4]>);
 fn examine(endpoints: &Endpoints, operator_key: &str, more: &[&str]) -> Found {
     let Endpoints { registry, binding, trusonafication, notification, .. } = endpoints;
     let place = TempDir::new().unwrap();
-    let mut command = Command::new(binaries().join("nodkey"));
-    command.env_clear().env("PATH", environment("PATH")).env("NODKEY_OPERATOR_KEY", operator_key).current_dir(&place);
     let grpc = format!("registry={registry},binding={binding},trusonafication={trusonafication},notification={notification}");
-    let output = command.env("NODKEY_GRPC", grpc).args(["admin", "doctor", "--json"]).args(more).output().unwrap();
+    let mut nodkey = command();
+    nodkey.env("NODKEY_OPERATOR_KEY", operator_key).env("NODKEY_GRPC", grpc).current_dir(&place);
+    let output = nodkey.args(["admin", "doctor", "--json"]).args(more).output().unwrap();
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let checks = said["checks"].as_array().unwrap().iter().filter(|check| check["state"] != "ok");
     let text = |check: &Value, name: &str| check[name].as_str().unwrap().to_owned();
@@ -96,19 +97,11 @@ async fn each_fault_is_found_and_a_sound_deployment_has_none() {
     // One of several: the process is ready, and somebody will not be let in.
     patient.topology.world.tenant().await;
     let one = "WHERE id = (SELECT id FROM credential ORDER BY id LIMIT 1)";
-    patient
-        .spoil(
-            "registry",
-            &format!("UPDATE credential SET sealed_secret = set_byte(sealed_secret, 40, 255 - get_byte(sealed_secret, 40)) {one}"),
-        )
-        .await;
+    // Twice, and it is as it was.
+    let turned = format!("UPDATE credential SET sealed_secret = set_byte(sealed_secret, 40, 255 - get_byte(sealed_secret, 40)) {one}");
+    patient.spoil("registry", &turned).await;
     patient.has(1, &[["fail", "keys", "registry"]]).await;
-    patient
-        .spoil(
-            "registry",
-            &format!("UPDATE credential SET sealed_secret = set_byte(sealed_secret, 40, 255 - get_byte(sealed_secret, 40)) {one}"),
-        )
-        .await;
+    patient.spoil("registry", &turned).await;
 
     let letter = "INSERT INTO dead_letter VALUES ('c', gen_random_uuid(), 'evt.x', '', '{}', 'spoiled', now())";
     patient.spoil("notification", letter).await;

@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     path::Path,
     process::{Command, Output},
+    str::FromStr,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use nodkey_db::{Db, DbConfig};
-use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
 use nodkey_server_sdk::{Expected, Kind};
 use nodkey_testkit::TestNats;
 use reqwest::Method;
@@ -26,15 +27,25 @@ use crate::{
 /// Phones that log in at the same time.
 const PHONES: usize = 4;
 
-/// How many logins follow the backup: more than in the suite when somebody measures.
+/// How many of something: so many in the suite, and as many as the environment says when somebody measures.
+pub fn amount<T: FromStr<Err: Debug>>(name: &str, in_the_suite: T) -> T {
+    std::env::vars().find(|(known, _)| known == name).map_or(in_the_suite, |(_, n)| n.parse().unwrap())
+}
+
+/// How many logins follow the backup.
 fn later() -> usize {
-    std::env::vars().find(|(name, _)| name == "NODKEY_TEST_DRILL_LOGINS").map_or(40, |(_, n)| n.parse().unwrap())
+    amount("NODKEY_TEST_DRILL_LOGINS", 40)
 }
 
 /// The `nodkey` command, without the settings of this test.
-fn nodkey(arguments: &[&str]) -> Output {
+pub fn command() -> Command {
     let mut command = Command::new(binaries().join("nodkey"));
-    command.env_clear().env("PATH", environment("PATH")).args(arguments).output().unwrap()
+    command.env_clear().env("PATH", environment("PATH"));
+    command
+}
+
+fn nodkey(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
 }
 
 fn succeeds(arguments: &[&str]) -> Value {
@@ -75,7 +86,7 @@ impl Site {
         site
     }
 
-    /// Logs in so many times, with all phones at once; returns the ids.
+    /// Logs in at least so many times, with all phones at once; returns the ids.
     async fn log_in(&self, times: usize) -> Vec<String> {
         self.log_in_with(&self.phones, times).await
     }
@@ -87,13 +98,13 @@ impl Site {
 
     async fn log_in_with(&self, phones: &[(String, SoftPhone)], times: usize) -> Vec<String> {
         let logins = phones.iter().map(async |(user, phone)| {
+            let mut ids = Vec::new();
             for _ in 0..times.div_ceil(phones.len()) {
-                log_in_by(&self.tenant, user, phone).await;
+                ids.push(log_in_by(&self.tenant, user, phone).await);
             }
+            ids
         });
-        futures_util::future::join_all(logins).await;
-        let all = self.tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications;
-        all.into_iter().map(|one| one.id).take(times).collect()
+        futures_util::future::join_all(logins).await.concat()
     }
 
     async fn evidence_of(&self, id: &str) -> String {
@@ -177,9 +188,9 @@ fn says_what_to_repeat(restored: &Value, manifest: &Value) {
     }
 }
 
-fn report(engine: &str, backup: &Value, restore: Duration, drill: Duration) {
-    let (held, rows) = (&backup["manifest"]["writes_held_ms"], later());
-    eprintln!("drill on {engine}: writes waited {held} ms, {rows} logins lost, restored in {restore:.1?}, drill {drill:.1?}");
+fn report(engine: &str, backup: &Value, lost: usize, restore: Duration, drill: Duration) {
+    let held = &backup["manifest"]["writes_held_ms"];
+    eprintln!("drill on {engine}: writes waited {held} ms, {lost} logins lost, restored in {restore:.1?}, drill {drill:.1?}");
 }
 
 /// Only its owner reads what is in a backup, and it has no key.
@@ -251,7 +262,7 @@ async fn a_data_folder_that_is_lost_comes_back_from_a_backup_made_under_load() {
     bound_devices_are_registered(|service| format!("sqlite:{data}/{service}.db")).await;
     let _running = start();
     site.is_as_it_was(&gone, &retired).await;
-    report("SQLite", &said, restoring.elapsed(), drill.elapsed());
+    report("SQLite", &said, gone.len(), restoring.elapsed(), drill.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -294,7 +305,7 @@ async fn databases_and_streams_that_are_lost_come_back_from_a_backup_made_under_
     topology.services().for_each(|service| service.start(0));
     topology.ready().await;
     site.is_as_it_was(&gone, &retired).await;
-    report("PostgreSQL", &said, restoring.elapsed(), drill.elapsed());
+    report("PostgreSQL", &said, gone.len(), restoring.elapsed(), drill.elapsed());
 }
 
 #[test]

@@ -1,34 +1,23 @@
 //! A data folder goes on as five processes: `nodkey admin move`.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    process::{Command, Output},
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::Path, process::Output, time::Instant};
 
 use nodkey_db::{Db, DbConfig};
-use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
 use nodkey_server_sdk::Expected;
 use nodkey_testkit::Proxy;
 use tempfile::TempDir;
 
+use super::drill::{amount, command as nodkey};
 use crate::{
     keys::Keys,
-    processes::{Plan, Running, binaries},
-    world::{World, environment, free_addresses},
+    processes::{Plan, Running},
+    world::{World, free_addresses},
     writes::log_in_by,
 };
 
-/// How many trusonafications are moved: more than in the suite when somebody measures.
+/// How many trusonafications are moved.
 fn many() -> i64 {
-    std::env::vars().find(|(name, _)| name == "NODKEY_TEST_MOVE_ROWS").map_or(3_000, |(_, n)| n.parse().unwrap())
-}
-
-fn nodkey() -> Command {
-    let mut command = Command::new(binaries().join("nodkey"));
-    command.env_clear().env("PATH", environment("PATH"));
-    command
+    amount("NODKEY_TEST_MOVE_ROWS", 3_000)
 }
 
 fn said(output: &Output) -> String {
@@ -65,8 +54,7 @@ async fn a_data_folder_moves_to_five_processes_and_its_phones_answer_there() {
     world.http.clone_from(&public_url);
     let mut tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    log_in_by(&tenant, "ada", &phone).await;
-    let id = tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.remove(0).id;
+    let id = log_in_by(&tenant, "ada", &phone).await;
     let evidence = tenant.backend.evidence(&id).await.unwrap();
 
     let plan = Plan::new().set("NODKEY_DEPLOYMENT__PUBLIC_URL", &public_url);
