@@ -9,15 +9,15 @@ import platform
 import shutil
 import subprocess
 
-TOP = pathlib.Path(__file__).resolve().parents[3]
+from documents import ROOT as TOP
+from documents import SERVICES, STATEFUL
+
 BIN = pathlib.Path(os.environ["NODKEY_BIN_DIR"])
 WORK = TOP / "target/deploy"
 VENV = WORK / "venv/bin"
 PACKAGED = pathlib.Path(importlib.util.find_spec("compose").origin).parent / "docker-compose"
 # The pinned one, or that of this machine where there is no build for it.
 DOCKER_COMPOSE = [PACKAGED] if platform.machine() == "x86_64" else ["docker", "compose"]
-STATEFUL = ["registry", "binding", "trusonafication", "notification"]
-SERVICES = [*STATEFUL, "gateway"]
 
 
 def clean_environment(**more):

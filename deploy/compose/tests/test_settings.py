@@ -1,9 +1,9 @@
 """Every process accepts exactly what docker-compose.yml gives it, and every variable is documented."""
 
-import re
 import subprocess
 import unittest
 
+import documents
 import project
 
 OPERATIONS = (project.TOP / "docs/operations.md").read_text()
@@ -27,23 +27,6 @@ def check(name, variables):
     """Has the service check its settings."""
     command = [project.BIN / f"nodkey-{name}", "check-config"]
     return subprocess.run(command, env=project.clean_environment(**variables), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def documented():
-    """The variables of every setting in docs/operations.md."""
-    section = OPERATIONS.split("\n## Settings\n", 1)[1].split("\n### ", 1)[0]
-    names = set()
-    for row in re.findall(r"^\| (.+) \|$", section, re.MULTILINE):
-        cells = row.split(" | ")
-        # Of one service: its name, then the setting.
-        of_service = cells[0] in project.SERVICES or cells[0].startswith("all")
-        above = ""
-        for setting in re.findall(r"`([a-z_.]+)`", cells[of_service]):
-            # `peers.registry`, `.binding`: begins as the one before.
-            setting = above + setting if setting.startswith(".") else setting
-            above = setting.rpartition(".")[0]
-            names.add("NODKEY_" + (f"service.{setting}" if of_service else setting).upper().replace(".", "__"))
-    return names
 
 
 class Settings(unittest.TestCase):
@@ -75,15 +58,14 @@ class Settings(unittest.TestCase):
                 self.assertNotEqual(check(name, wrong).returncode, 0, f"{name} without {variable}")
 
     def test_every_variable_is_documented(self):
-        names = documented()
-        self.assertGreater(len(names), 60)
+        self.assertGreater(len(set().union(*documents.settings().values())), 60)
         for service, model in project.shipped()["services"].items():
             for variable in model.get("environment", {}):
                 setting = variable.removesuffix("_FILE")
                 if service == "cli" or not variable.startswith("NODKEY_"):
                     continue
                 if "__" in setting:
-                    self.assertIn(setting, names)
+                    self.assertIn(setting, {documents.variable(name) for name in documents.settings()[service]})
                 else:
                     self.assertIn(f"`{setting}`", OPERATIONS)
 

@@ -9,14 +9,12 @@ import subprocess
 
 import yaml
 
+from documents import ROOT
+
 TESTS = pathlib.Path(__file__).resolve().parent
-ROOT = TESTS.parents[2]
 CHART = ROOT / "deploy/helm/nodkey"
 KUBERNETES = ROOT / "deploy/kubernetes"
 GUIDE = ROOT / "docs/guides/kubernetes.md"
-
-SERVICES = ["registry", "binding", "trusonafication", "notification", "gateway"]
-STATEFUL = SERVICES[:-1]
 
 # Values whose manifests are kept whole, in deploy/kubernetes.
 PLAIN = ["trial", "production"]

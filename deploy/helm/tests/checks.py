@@ -4,10 +4,10 @@ import re
 import urllib.parse
 
 import documents
-from chart import SERVICES, STATEFUL
+from documents import SERVICES, STATEFUL
 from manifests import TLS, Manifests, references, sources
 
-# What an orderly stop may take, with the last traces; see docs/operations.md.
+# What an orderly stop may take: 45 s, as docs/operations.md says, and some for the last traces.
 STOP_SECONDS = 50
 # Connections of a replica to PostgreSQL, `db.max_connections`.
 POOL = 16

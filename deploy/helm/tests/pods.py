@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 
-from chart import ROOT, SERVICES
+from documents import ROOT, SERVICES
 from manifests import sources
 
 BINARIES = pathlib.Path(os.environ.get("NODKEY_BIN_DIR", ROOT / "target/debug")).resolve()

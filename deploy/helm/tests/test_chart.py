@@ -11,7 +11,8 @@ import yaml
 
 import checks
 import schemas
-from chart import CASES, CHART, ROOT, files, helm, objects, rendered, template, values
+from chart import CASES, CHART, files, helm, objects, rendered, template, values
+from documents import ROOT
 
 
 class Chart(unittest.TestCase):

@@ -12,7 +12,8 @@ import unittest
 import pods
 import schemas
 import test_secrets
-from chart import CHART, GUIDE, KUBERNETES, PLAIN, ROOT, guide_block, helm, objects, rendered, template
+from chart import CHART, GUIDE, KUBERNETES, PLAIN, guide_block, helm, objects, rendered, template
+from documents import ROOT
 
 # Stands in for commands that need a cluster, or what is not built: writes down what it was called with, and what it was given.
 STAND_IN = """#!/bin/sh

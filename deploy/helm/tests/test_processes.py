@@ -10,7 +10,8 @@ import tomllib
 import unittest
 
 import pods
-from chart import KUBERNETES, ROOT, SERVICES, STATEFUL, guide_block, objects, rendered
+from chart import KUBERNETES, guide_block, objects, rendered
+from documents import ROOT, SERVICES, STATEFUL
 from manifests import Manifests
 
 # What a service logs.

@@ -12,7 +12,8 @@ import unittest
 import documents
 import pods
 import schemas
-from chart import KUBERNETES, SERVICES, STATEFUL, objects, rendered
+from chart import KUBERNETES, objects, rendered
+from documents import SERVICES, STATEFUL
 from manifests import Manifests, references
 
 DATABASES = "".join(

@@ -1,9 +1,13 @@
-"""What the rest of the repository says: settings, who calls whom, and the settings that `nodkey keys init` writes."""
+"""What the rest of the repository says, for the tests of compose and of the chart: services, settings, which service calls which, and the
+settings that `nodkey keys init` writes."""
 
 import functools
+import pathlib
 import re
 
-from chart import ROOT, SERVICES, STATEFUL
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STATEFUL = ["registry", "binding", "trusonafication", "notification"]
+SERVICES = [*STATEFUL, "gateway"]
 
 # Variables of OpenTelemetry that crates/runtime/src/serving/otlp.rs and its SDK read.
 TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} | {
@@ -29,9 +33,9 @@ def variable(setting):
 @functools.cache
 def settings():
     """The settings of each service, by the tables of docs/operations.md."""
-    text = (ROOT / "docs/operations.md").read_text()
+    section = (ROOT / "docs/operations.md").read_text().split("\n## Settings\n", 1)[1].split("\n### ", 1)[0]
     found = {service: set() for service in SERVICES}
-    for row in re.findall(r"^\|(.*)\|$", text, re.M):
+    for row in re.findall(r"^\|(.*)\|$", section, re.M):
         cells = [cell.strip() for cell in row.split("|")]
         who = {"all but the gateway": STATEFUL}.get(cells[0], [cells[0]] if cells[0] in SERVICES else None)
         names = re.findall(r"`([a-z_.]+)`", cells[1 if who else 0])
