@@ -42,7 +42,7 @@ def run(command, variables):
 
 @contextlib.contextmanager
 def started(command, variables, log, **more):
-    """A process that is told to stop at the end, and killed if it does not."""
+    """A process that is stopped at the end, and killed if it does not."""
     with open(log, "w") as output:
         running = subprocess.Popen(command, env=environment(**variables), stdout=output, stderr=output, **more)
     running.log = log

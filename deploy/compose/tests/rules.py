@@ -19,7 +19,7 @@ STOP_SECONDS = 45
 REPLICAS = 3
 # What PostgreSQL keeps for superusers (3), and what people and backups take.
 SPARE_CONNECTIONS = 10
-# Who is told which secret.
+# Who reads which secret.
 READERS = {
     **{f"{name}_keys": {name} for name in SERVICES},
     **{f"{name}_db_url": {name} for name in STATEFUL},
@@ -113,13 +113,13 @@ def secrets_are_files(name, service, _project):
 
 
 def secrets_by_need(name, service, project):
-    """Each is told what it needs, and every file that is named is there."""
+    """Each gets what it needs, and every file that is named is there."""
     targets = set()
     for secret in service.get("secrets", []):
         source, target = secret["source"], secret.get("target") or secret["source"]
         targets.add(target if target.startswith("/") else f"/run/secrets/{target}")
         if name not in READERS.get(source, set()):
-            yield f"{name} is told {source}, which it does not need"
+            yield f"{name} gets {source}, which it does not need"
         if not project["secrets"].get(source, {}).get("file", "").split("/keys/files/")[1:]:
             yield f"{source} is not a file of keys/files"
     named = [str(value) for value in environment(service).values() if str(value).startswith("/run/secrets/")]
@@ -127,7 +127,7 @@ def secrets_by_need(name, service, project):
 
 
 def publishing(name, service, _project):
-    """Only the front doors are published, on this machine alone."""
+    """Only what people reach is published, on this machine alone."""
     for port in service.get("ports", []):
         if name not in PUBLISHED:
             yield f"{name} is published"

@@ -81,7 +81,7 @@ def debian_postgres():
 
 @contextlib.contextmanager
 def nats(folder, users):
-    """A server with deploy/nats.conf and these users. Its port and that of its monitoring."""
+    """A server with deploy/nats.conf and these users. Yields its port."""
     port, monitor = processes.free_ports(2)
     text = (project.TOP / "deploy/nats.conf").read_text()
     here = {

@@ -81,7 +81,7 @@ class Images(unittest.TestCase):
             ran = subprocess.run(command, env=processes.environment(), text=True, check=True, stdout=subprocess.PIPE)
             self.assertRegex(ran.stdout, r"^nodkey\S* \d+\.\d+\.\d+")
 
-    def test_a_service_is_healthy_once_it_serves_and_stops_when_told(self):
+    def test_a_service_is_healthy_once_it_serves_and_stops_in_order(self):
         """The gateway, which starts without a bus and needs no database."""
         keys = project.prepared("health") / "keys/files"
         gateway = STAGES["gateway"]

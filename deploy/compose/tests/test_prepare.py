@@ -10,9 +10,9 @@ import unittest
 
 import project
 
-# As an engine: builds nothing, and runs what it is told to in a folder of its own instead of a container. It writes down what it is asked.
+# As an engine: builds nothing, and runs commands in a folder of its own instead of a container. It records its arguments.
 ENGINE = """#!/bin/sh
-echo "$*" >>asked
+echo "$*" >>calls
 case "$1 $*" in
   compose*) exit 0 ;;
   run*)
@@ -172,20 +172,20 @@ class Make(unittest.TestCase):
         def make(*arguments):
             environment = project.clean_environment(**variables)
             made = subprocess.run(["make", "-C", folder, *arguments], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            asked = (folder / "asked").read_text().splitlines() if (folder / "asked").exists() else []
-            (folder / "asked").unlink(missing_ok=True)
-            return made, [words.split()[0] + " " + " ".join(words.split()[1:5]) for words in asked]
+            calls = (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
+            (folder / "calls").unlink(missing_ok=True)
+            return made, [words.split()[0] + " " + " ".join(words.split()[1:5]) for words in calls]
 
-        made, asked = make("up", "PUBLIC_URL=https://id.example.com")
+        made, calls = make("up", "PUBLIC_URL=https://id.example.com")
         self.assertEqual(made.returncode, 0, made.stdout)
         self.assertIn("Nodkey is up, at https://id.example.com", made.stdout)
-        self.assertEqual(asked, ["compose --profile tools build cli", "run --rm --network none --read-only", "compose up --build --detach --wait"])
+        self.assertEqual(calls, ["compose --profile tools build cli", "run --rm --network none --read-only", "compose up --build --detach --wait"])
         before = contents(folder)
-        made, asked = make("up")
-        self.assertEqual((made.returncode, asked), (0, ["compose up --build --detach --wait"]))
+        made, calls = make("up")
+        self.assertEqual((made.returncode, calls), (0, ["compose up --build --detach --wait"]))
         self.assertEqual(contents(folder), before)
         # Nothing is started where something is wrong.
-        made, asked = make("up", "PUBLIC_URL=https://other.example.com")
-        self.assertEqual((made.returncode, asked), (2, []))
-        made, asked = make("down")
-        self.assertEqual((made.returncode, asked), (0, ["compose --profile * down"]))
+        made, calls = make("up", "PUBLIC_URL=https://other.example.com")
+        self.assertEqual((made.returncode, calls), (2, []))
+        made, calls = make("down")
+        self.assertEqual((made.returncode, calls), (0, ["compose --profile * down"]))

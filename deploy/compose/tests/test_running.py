@@ -48,7 +48,7 @@ class Deployment:
         self.authority = self.folder / "proxy/caddy/pki/authorities/local/root.crt"
         processes.wait_for(running, lambda: self.curl("/readyz"))
 
-    def here(self, name, value):
+    def here(self, value):
         """A value of docker-compose.yml, on this machine."""
         for host in project.SERVICES:
             value = value.replace(f"http://{host}:7070", f"http://127.0.0.1:{self.listen[host]}")
@@ -57,7 +57,7 @@ class Deployment:
     def variables(self, name, place):
         """Those of the image and of docker-compose.yml, together."""
         given = {**STAGES[name].environment(STAGES), **test_settings.given(name, self.files)}
-        given = {variable: self.here(name, value) for variable, value in given.items()}
+        given = {variable: self.here(value) for variable, value in given.items()}
         given["NODKEY_DEPLOYMENT__PUBLIC_URL"] = self.url
         given["NODKEY_SERVER__LISTEN"] = processes.on_loopback(given["NODKEY_SERVER__LISTEN"], self.listen[place])
         if "NODKEY_SERVER__METRICS_LISTEN" in given:
@@ -90,7 +90,7 @@ class Deployment:
         cli = project.shipped()["services"]["cli"]
         shell, option, script, zero = cli["entrypoint"]
         script = script.replace("$$", "$").replace("/run/secrets/operator_key", str(self.files / "operator_key"))
-        variables = {name: self.here("cli", value) for name, value in cli["environment"].items()}
+        variables = {name: self.here(value) for name, value in cli["environment"].items()}
         return processes.run([shell, option, script, zero, *arguments], {**variables, "HOME": str(self.folder)})
 
 
@@ -173,8 +173,8 @@ class Running(unittest.TestCase):
     def test_the_bus_knows_only_its_users(self):
         with socket.create_connection(("127.0.0.1", self.of.nats), 20) as connection:
             stream = connection.makefile("rwb")
-            told = json.loads(stream.readline().split(b" ", 1)[1])
-            self.assertTrue(told["auth_required"])
+            info = json.loads(stream.readline().split(b" ", 1)[1])
+            self.assertTrue(info["auth_required"])
             stream.write(b'CONNECT {"verbose":false}\r\nPING\r\n')
             stream.flush()
             self.assertIn(b"Authorization Violation", stream.readline())
@@ -210,7 +210,7 @@ class Running(unittest.TestCase):
         for text in logs + environments:
             self.assertFalse(any(secret in text for secret in secrets))
 
-    def test_zz_everything_stops_in_order_when_told(self):
+    def test_zz_everything_stops_in_order(self):
         # The last, by its name. As `docker compose down` does: all at once.
         for _, running, _ in self.of.processes:
             running.send_signal(signal.SIGTERM)
