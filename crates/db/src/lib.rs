@@ -27,6 +27,7 @@ mod query;
 pub mod retention;
 pub mod sealed;
 pub mod snapshot;
+mod spans;
 mod sqlite;
 mod tx;
 pub mod unsigned;

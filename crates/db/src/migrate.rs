@@ -60,7 +60,10 @@ const ASK: Duration = Duration::from_millis(100);
 /// PostgreSQL runs outside a transaction: `CREATE INDEX CONCURRENTLY IF NOT EXISTS ...`.
 const NO_TRANSACTION: &str = "-- no-transaction";
 
-const TABLE: &str = "_sqlx_migrations";
+/// The table of the migrations that were applied.
+pub(crate) const TABLE: &str = "_sqlx_migrations";
+/// Their versions, in order.
+pub(crate) const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
 
 impl Migrations {
     /// The versions that a database on this engine has when it is up to date, in order: the common ones, then the service's.
@@ -82,7 +85,7 @@ impl Db {
         if self.query(exists).fetch_optional().await?.is_none() {
             return Ok(Vec::new());
         }
-        let applied = self.query("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all().await?;
+        let applied = self.query(APPLIED).fetch_all().await?;
         applied.iter().map(|row| row.get("version")).collect()
     }
 
@@ -103,27 +106,35 @@ impl Db {
             Engine::Postgres(postgres) => {
                 let mut connection = postgres.connect_alone().await?;
                 lock(&mut connection).await?;
-                drop_invalid_indexes(&mut connection).await?;
-                run(&mut connection, COMMON.postgres, service.postgres).await?;
+                let applied = applied(&mut connection).await?;
+                let all = COMMON.postgres.iter().chain(service.postgres);
+                drop_unfinished_indexes(&mut connection, all.filter(|migration| !applied.contains(&migration.version))).await?;
+                run(&mut connection, &applied, COMMON.postgres, service.postgres).await?;
                 // This gives the lock back.
                 Ok(connection.close().await?)
             }
             Engine::Sqlite(sqlite) => {
                 let options = SqliteConnectOptions::new().filename(sqlite.path()).synchronous(SqliteSynchronous::Full).foreign_keys(true);
                 let mut connection = options.connect().await?;
-                run(&mut connection, COMMON.sqlite, service.sqlite).await?;
+                let applied = applied(&mut connection).await?;
+                run(&mut connection, &applied, COMMON.sqlite, service.sqlite).await?;
                 Ok(connection.close().await?)
             }
         }
     }
 }
 
-async fn run<C: Migrate>(connection: &mut C, common: &[Migration], own: &[Migration]) -> Result<(), DbError> {
+/// The versions that were applied. It makes the table that remembers them, if there is none.
+async fn applied<C: Migrate>(connection: &mut C) -> Result<Vec<i64>, DbError> {
     connection.ensure_migrations_table(TABLE).await.map_err(DbError::Migrate)?;
     let applied = connection.list_applied_migrations(TABLE).await.map_err(DbError::Migrate)?;
+    Ok(applied.iter().map(|migration| migration.version).collect())
+}
+
+async fn run<C: Migrate>(connection: &mut C, applied: &[i64], common: &[Migration], own: &[Migration]) -> Result<(), DbError> {
     let mut migrator = Migrator::with_migrations(common.iter().chain(own).map(step).collect());
-    if let Some(newer) = applied.iter().find(|applied| applied.version >= NEXT_MAJOR && !migrator.version_exists(applied.version)) {
-        return Err(DbError::Migrate(MigrateError::VersionMissing(newer.version)));
+    if let Some(newer) = applied.iter().find(|version| **version >= NEXT_MAJOR && !migrator.version_exists(**version)) {
+        return Err(DbError::Migrate(MigrateError::VersionMissing(*newer)));
     }
     migrator.set_ignore_missing(true).set_locking(false);
     migrator.run_direct(None, connection, false).await.map_err(DbError::Migrate)
@@ -141,12 +152,17 @@ async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
     }
 }
 
-/// Drops what a migration left that was killed while it built an index: it is kept up to date and used by nothing. The migration runs again.
-async fn drop_invalid_indexes(connection: &mut PgConnection) -> Result<(), DbError> {
-    let sql = "SELECT format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-               JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND n.nspname = current_schema()";
-    let drops: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await?;
-    for drop in drops {
+/// Drops what a pending migration left when it was killed while it built an index: that is kept up to date and used by nothing, and `IF NOT
+/// EXISTS` would take it for the index. An index that somebody else is building, or has left, is not ours to drop.
+async fn drop_unfinished_indexes(connection: &mut PgConnection, pending: impl Iterator<Item = &Migration>) -> Result<(), DbError> {
+    let sql = "SELECT c.relname::text, format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, c.relname) FROM pg_index i \
+               JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE NOT i.indisvalid AND n.nspname = current_schema() \
+               AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)";
+    let unfinished: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+    let builds = pending.filter(|migration| migration.sql.starts_with(NO_TRANSACTION));
+    let words: Vec<_> = builds.flat_map(|migration| migration.sql.split_whitespace()).collect();
+    for (_, drop) in unfinished.into_iter().filter(|(name, _)| words.contains(&name.as_str())) {
         warn!(statement = drop, "an index was left unfinished");
         // The server has quoted the names.
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use nodkey_kernel::error::Classify as _;
-use nodkey_trace::{KeyValue, SpanKind, attribute, child};
 use rusqlite::types::Value;
 use sqlx::{SqlStr, error::BoxDynError, postgres::PgArguments};
 
@@ -13,6 +11,7 @@ use crate::{
     connection::{Db, Engine},
     error::DbError,
     postgres::{Session, text},
+    spans,
     sqlite::{Member, Sqlite},
     tx::{Inner, Tx},
 };
@@ -133,13 +132,10 @@ impl<'a> Query<'a> {
         self.fetch_optional().await?.ok_or(DbError::NoRow)
     }
 
-    /// Runs the statement, in a span of its own where the trace is sampled. Its text holds no values: those are bound.
     async fn run<O: Output>(self) -> Result<O, DbError> {
-        let mut span = child(SpanKind::Client, || described(&self));
+        let span = spans::statement(self.target.is_postgres(), &self.sql);
         let outcome = self.perform().await;
-        if let (Some(span), Err(error)) = (&mut span, &outcome) {
-            span.fail(error.reason());
-        }
+        spans::end(span, &outcome);
         outcome
     }
 
@@ -177,18 +173,6 @@ impl<'a> Query<'a> {
             },
         }
     }
-}
-
-/// The name and the attributes of a statement's span (OpenTelemetry's semantic conventions for databases).
-fn described(query: &Query<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
-    let system = if query.target.is_postgres() { "postgresql" } else { "sqlite" };
-    let operation = query.sql.split_whitespace().next().unwrap_or_default().to_owned();
-    let attributes = vec![
-        KeyValue::new(attribute::DB_SYSTEM_NAME, system),
-        KeyValue::new(attribute::DB_OPERATION_NAME, operation.clone()),
-        KeyValue::new(attribute::DB_QUERY_TEXT, query.sql.clone()),
-    ];
-    (operation.into(), attributes)
 }
 
 async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {

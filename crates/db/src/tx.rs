@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use nodkey_kernel::error::Classify as _;
-use nodkey_trace::{KeyValue, SpanKind, attribute, child};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -11,6 +9,7 @@ use crate::{
     deadline::Deadline,
     error::DbError,
     postgres::Session,
+    spans,
     sqlite::{Company, Member},
 };
 
@@ -84,12 +83,9 @@ impl Tx {
 
     /// Commits, then runs the registered actions.
     pub async fn commit(self) -> Result<(), DbError> {
-        let system = if self.is_postgres() { "postgresql" } else { "sqlite" };
-        let mut span = child(SpanKind::Client, || ("COMMIT".into(), vec![KeyValue::new(attribute::DB_SYSTEM_NAME, system)]));
+        let span = spans::commit(self.is_postgres());
         let outcome = self.finish().await;
-        if let (Some(span), Err(error)) = (&mut span, &outcome) {
-            span.fail(error.reason());
-        }
+        spans::end(span, &outcome);
         outcome
     }
 

@@ -193,6 +193,13 @@ async fn an_index_that_was_left_unfinished_is_built_again() {
     let left = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'thing_by_half'::regclass";
     db.execute(left).execute().await.unwrap();
     assert_eq!(is_valid(&db).await, Some(false));
+    let others = "CREATE INDEX of_others ON thing ((id / 3))";
+    db.execute(others).execute().await.unwrap();
+    db.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'of_others'::regclass").execute().await.unwrap();
+    db.migrate(&SCHEMA).await.unwrap();
+    assert_eq!(is_valid(&db).await, Some(false), "it is dropped by the build that makes it again, and by no other");
     db.migrate(&INDEXED).await.unwrap();
     assert_eq!(is_valid(&db).await, Some(true));
+    let kept = db.query("SELECT 1 AS one FROM pg_class WHERE relname = 'of_others'").fetch_all().await.unwrap();
+    assert_eq!(kept.len(), 1, "what somebody else left is theirs");
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Context as _;
 use nodkey_db::{
     Db,
-    snapshot::{Content, Snapshot, Snapshots, Target},
+    snapshot::{Content, MIGRATIONS, Snapshot, Snapshots, Target},
 };
 use nodkey_kernel::{service_key::ServiceName, time::Clock};
 use nodkey_runtime::DataDir;
@@ -21,9 +21,6 @@ use crate::{
     failure::Refused,
     output::{document, line},
 };
-
-/// The table of migrations: each engine has its own.
-const MIGRATIONS: &str = "_sqlx_migrations";
 
 /// Copy a data folder into empty PostgreSQL databases, to go on with five processes
 ///

@@ -19,8 +19,11 @@ pub struct Content {
     pub master_keys: BTreeSet<String>,
 }
 
-/// Sums up rows.
-pub(crate) struct Sum {
+/// How often progress is reported, in rows.
+const REPORT: u64 = 1000;
+
+/// Sums up rows, and reports how many it has read.
+pub(crate) struct Sum<F> {
     /// Positions of the columns in the order of their names, which is the same on both engines.
     order: Vec<(String, usize)>,
     rows: u64,
@@ -29,14 +32,15 @@ pub(crate) struct Sum {
     master_keys: BTreeSet<String>,
     /// The bytes of a row, kept to be used again.
     buffer: Vec<u8>,
+    read: F,
 }
 
-impl Sum {
+impl<F: FnMut(u64)> Sum<F> {
     /// For rows with these columns.
-    pub(crate) fn new(columns: &[String]) -> Self {
+    pub(crate) fn new(columns: &[String], read: F) -> Self {
         let mut order: Vec<_> = columns.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         order.sort();
-        Self { order, rows: 0, words: [0; 4], master_keys: BTreeSet::new(), buffer: Vec::new() }
+        Self { order, rows: 0, words: [0; 4], master_keys: BTreeSet::new(), buffer: Vec::new(), read }
     }
 
     /// Adds a row: a value for each column.
@@ -62,13 +66,13 @@ impl Sum {
             *word = word.wrapping_add(bytes);
         }
         self.rows += 1;
+        if self.rows.is_multiple_of(REPORT) {
+            (self.read)(self.rows);
+        }
     }
 
-    pub(crate) const fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    pub(crate) fn finish(self) -> Content {
+    pub(crate) fn finish(mut self) -> Content {
+        (self.read)(self.rows);
         let [a, b, c, d] = self.words;
         let digest = format!("{a:016x}{b:016x}{c:016x}{d:016x}");
         Content { rows: self.rows, digest, master_keys: self.master_keys }
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     fn of(columns: &[&str], rows: &[&[Value]]) -> Content {
-        let mut sum = Sum::new(&columns.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut sum = Sum::new(&columns.iter().map(ToString::to_string).collect::<Vec<_>>(), |_| {});
         for row in rows {
             sum.add(row);
         }

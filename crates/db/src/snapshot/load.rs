@@ -4,13 +4,10 @@ use rusqlite::types::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::{
-    Snapshot,
+    MIGRATIONS, Snapshot,
     postgres::{columns, connect, quoted, tables},
 };
 use crate::{config::DbConfig, error::DbError};
-
-/// The table of migrations, which each engine has of its own.
-pub(super) const MIGRATIONS: &str = "_sqlx_migrations";
 
 /// Rows that are sent at a time.
 const ROWS: u32 = 500;

@@ -18,6 +18,8 @@ pub use load::Target;
 
 use crate::{condition::Condition, config::DbConfig, error::DbError};
 
+/// The table of migrations, which each engine has of its own.
+pub const MIGRATIONS: &str = crate::migrate::TABLE;
 /// Longest time for which writes may be held.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(2);
 /// How long one attempt may wait for running transactions to end. Shorter than a second, after which PostgreSQL looks for deadlocks: an
@@ -105,6 +107,9 @@ impl Snapshot {
 
     /// The versions of the schema's migrations; empty without a schema.
     pub async fn migrations(&mut self) -> Result<Vec<i64>, DbError> {
+        if !self.tables().await?.iter().any(|table| table == MIGRATIONS) {
+            return Ok(Vec::new());
+        }
         match &mut self.0 {
             Engine::Postgres(reader) => reader.migrations().await,
             Engine::Sqlite(reader) => reader.migrations(),
@@ -112,19 +117,16 @@ impl Snapshot {
     }
 
     /// Reads every row of a table; reports how many it has read.
-    pub async fn content(&mut self, table: &str, mut read: impl FnMut(u64)) -> Result<Content, DbError> {
+    pub async fn content(&mut self, table: &str, read: impl FnMut(u64)) -> Result<Content, DbError> {
         match &mut self.0 {
-            Engine::Postgres(reader) => reader.content(table, &mut read).await,
-            Engine::Sqlite(reader) => reader.content(table, &mut read),
+            Engine::Postgres(reader) => reader.content(table, read).await,
+            Engine::Sqlite(reader) => reader.content(table, read),
         }
     }
 
     /// Copies a SQLite database into a new, empty file; reports how many of its pages are copied, of how many.
     pub fn copy_to(&self, file: &Path, copied: impl FnMut(u64, u64)) -> Result<(), DbError> {
-        match &self.0 {
-            Engine::Postgres(_) => Err(DbError::Url),
-            Engine::Sqlite(reader) => reader.copy_to(file, copied),
-        }
+        self.sqlite()?.copy_to(file, copied)
     }
 
     fn sqlite(&self) -> Result<&sqlite::Reader, DbError> {

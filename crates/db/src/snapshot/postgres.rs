@@ -16,12 +16,10 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::content::{Content, Sum};
-use crate::{codec::Micros, config::DbConfig, error::DbError};
+use crate::{codec::Micros, config::DbConfig, error::DbError, migrate::APPLIED};
 
 /// How long to wait for vacuum, a migration or another backup to end.
 const PATIENCE: &str = "60s";
-/// How often progress is reported, in rows.
-const REPORT: u64 = 1000;
 
 /// The tables of the current schema.
 const TABLES: &str = "SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -127,18 +125,14 @@ impl Reader {
     }
 
     pub(super) async fn migrations(&mut self) -> Result<Vec<i64>, DbError> {
-        if !self.tables().await?.iter().any(|table| table == super::load::MIGRATIONS) {
-            return Ok(Vec::new());
-        }
-        let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
-        Ok(sqlx::query_scalar(sql).fetch_all(&mut self.connection).await?)
+        Ok(sqlx::query_scalar(APPLIED).fetch_all(&mut self.connection).await?)
     }
 
-    pub(super) async fn content(&mut self, table: &str, read: &mut impl FnMut(u64)) -> Result<Content, DbError> {
+    pub(super) async fn content(&mut self, table: &str, read: impl FnMut(u64)) -> Result<Content, DbError> {
         let columns: Vec<String> = columns(&mut self.connection, table).await?.into_iter().map(|(name, _)| name).collect();
         let names = columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
         let sql = AssertSqlSafe(format!("SELECT {names} FROM {}", quoted(table)));
-        let mut sum = Sum::new(&columns);
+        let mut sum = Sum::new(&columns, read);
         let mut rows = sqlx::query(sql).persistent(false).fetch(&mut self.connection);
         let mut values = Vec::with_capacity(columns.len());
         while let Some(row) = rows.next().await {
@@ -148,11 +142,7 @@ impl Reader {
                 values.push(value(&row, at)?);
             }
             sum.add(&values);
-            if sum.rows().is_multiple_of(REPORT) {
-                read(sum.rows());
-            }
         }
-        read(sum.rows());
         Ok(sum.finish())
     }
 }

@@ -18,10 +18,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::time::Instant;
 
 use super::{
+    LONGEST_HOLD,
     content::{Content, Sum},
     postgres::quoted,
 };
-use crate::{condition::Condition, config::DbConfig, error::DbError};
+use crate::{condition::Condition, config::DbConfig, error::DbError, migrate::APPLIED};
 
 /// How often to ask for the writer's turn: a busy process gives it back for a moment at each commit.
 const ASK: Duration = Duration::from_micros(100);
@@ -29,8 +30,6 @@ const ASK: Duration = Duration::from_micros(100);
 const READ: Duration = Duration::from_millis(500);
 /// Pages that are copied at a time.
 const PAGES: i32 = 1024;
-/// How often progress is reported, in rows.
-const REPORT: u64 = 1000;
 
 /// Snapshots that are being opened.
 pub(super) struct Opening(Vec<(Connection, Reader)>);
@@ -43,15 +42,13 @@ impl Opening {
     pub(super) fn new(databases: &[DbConfig]) -> Result<Self, DbError> {
         let open = |database| {
             let path = path(database)?;
-            let reader = open(&path)?;
-            // A checkpoint may be in its way for a moment.
-            reader.busy_timeout(READ)?;
-            Ok((open(&path)?, Reader(reader)))
+            Ok((open(&path)?, Reader(open(&path)?)))
         };
         Ok(Self(databases.iter().map(open).collect::<Result<_, DbError>>()?))
     }
 
-    /// Holds writes in all files, opens the snapshots, and lets writers go on. `None` if a writer did not end in time.
+    /// Holds writes in all files, opens the snapshots, and lets writers go on. `None` if a writer did not end in time: then no snapshot was
+    /// opened, and another attempt may be made. None may be made after an error.
     pub(super) async fn attempt(&mut self, patience: Duration) -> Result<Option<Duration>, DbError> {
         let since = Instant::now();
         for at in 0..self.0.len() {
@@ -63,7 +60,7 @@ impl Opening {
                 tokio::time::sleep(ASK).await;
             }
         }
-        let opened = self.0.iter().try_for_each(|(_, reader)| reader.begin());
+        let opened = self.0.iter().try_for_each(|(_, reader)| reader.begin(READ.min(LONGEST_HOLD.saturating_sub(since.elapsed()))));
         for (holder, _) in &self.0 {
             holder.execute_batch("ROLLBACK")?;
         }
@@ -76,7 +73,9 @@ impl Opening {
 }
 
 impl Reader {
-    fn begin(&self) -> Result<(), DbError> {
+    fn begin(&self, patience: Duration) -> Result<(), DbError> {
+        // A checkpoint may be in its way for a moment.
+        self.0.busy_timeout(patience)?;
         // The snapshot is that of the first statement that reads.
         self.0.execute_batch("BEGIN")?;
         self.0.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
@@ -91,18 +90,15 @@ impl Reader {
     }
 
     pub(super) fn migrations(&self) -> Result<Vec<i64>, DbError> {
-        if !self.tables()?.iter().any(|table| table == super::load::MIGRATIONS) {
-            return Ok(Vec::new());
-        }
-        let mut statement = self.0.prepare("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")?;
+        let mut statement = self.0.prepare(APPLIED)?;
         let versions = statement.query_map([], |row| row.get(0))?;
         Ok(versions.collect::<Result<_, _>>()?)
     }
 
-    pub(super) fn content(&self, table: &str, read: &mut impl FnMut(u64)) -> Result<Content, DbError> {
+    pub(super) fn content(&self, table: &str, read: impl FnMut(u64)) -> Result<Content, DbError> {
         let mut statement = self.0.prepare(&format!("SELECT * FROM {}", quoted(table)))?;
         let columns: Vec<String> = statement.column_names().into_iter().map(ToOwned::to_owned).collect();
-        let mut sum = Sum::new(&columns);
+        let mut sum = Sum::new(&columns, read);
         let mut rows = statement.query([])?;
         let mut values = Vec::with_capacity(columns.len());
         while let Some(row) = rows.next()? {
@@ -111,11 +107,7 @@ impl Reader {
                 values.push(row.get::<_, Value>(at)?);
             }
             sum.add(&values);
-            if sum.rows().is_multiple_of(REPORT) {
-                read(sum.rows());
-            }
         }
-        read(sum.rows());
         Ok(sum.finish())
     }
 
