@@ -27,7 +27,7 @@ use crate::{
     held::{Held, Line},
     metrics::{CONSUMED, PENDING, RETRYING},
     source::{Delivery, Source, Verdict},
-    spans::Handling,
+    spans::handling,
     trust::Trust,
 };
 
@@ -229,7 +229,7 @@ impl Worker {
         async {
             let (mut outcomes, mut open) = (Outcomes::default(), Vec::with_capacity(deliveries.len()));
             for (index, message) in deliveries.iter().map(Delivery::message).enumerate() {
-                let handling = Handling::of(&self.bus, self.consumer.name(), message);
+                let handling = handling(&self.bus, self.consumer.name(), message);
                 if self.consumer.has_effect(&self.db, message).with_context(handling.context()).await.map_err(outage)? {
                     open.push((index, message, handling));
                 } else {

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use nodkey_db::{
-    Db, Lease, Message,
+    Db, Lease,
     outbox::{self, Outgoing},
 };
 use nodkey_kernel::{
@@ -15,7 +15,6 @@ use nodkey_kernel::{
     random::Random,
     time::{Clock, Timestamp},
 };
-use nodkey_trace::{Root, SpanContext, SpanKind, now, of_traceparent, traceparent};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
@@ -27,7 +26,7 @@ use crate::{
     bus::Bus,
     error::BusError,
     metrics::{OUTBOX_DEPTH, OUTBOX_OLDEST, PUBLISHED},
-    spans::described,
+    spans::sending,
 };
 
 /// Maximum number of events per read.
@@ -61,16 +60,6 @@ pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdo
         }
         relay.work(more, &notify, &shutdown).await;
     }
-}
-
-/// Starts the span of an event that is sent, where its trace is sampled, and names it as the cause of what consumers do.
-fn sending(bus: &Bus, message: &mut Message) -> Option<Root> {
-    let cause = message.headers.get("traceparent").and_then(|text| of_traceparent(text)).filter(SpanContext::is_sampled)?;
-    let span = Root::continuing(cause, SpanKind::Producer, now(), None);
-    span.describe(|| described(bus, message, "publish", "send"));
-    let _guard = span.context().attach();
-    message.headers.extend(traceparent().map(|text| ("traceparent".to_owned(), text)));
-    Some(span)
 }
 
 struct Relay {
@@ -208,11 +197,8 @@ impl Relay {
                 sleep(pause).await;
             }
             let outcome = bus.publish(&outgoing.message).await;
-            if let Some(span) = span {
-                if let Err(error) = &outcome {
-                    span.fail(error.reason());
-                }
-                span.end();
+            if let Err(error) = &outcome {
+                span.fail(error.reason());
             }
             Published { outgoing, outcome }
         }));

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use nodkey_db::Message;
-use nodkey_trace::{Context, KeyValue, Root, SpanKind, attribute, of_traceparent};
+use nodkey_trace::{Following, KeyValue, SpanKind, TRACEPARENT, attribute, of_traceparent};
 
 use crate::bus::Bus;
 
 /// The name and the attributes of the span of an event that is sent or handled. The kind of event is named, and not what it is about.
-pub(crate) fn described(bus: &Bus, message: &Message, name: &'static str, operation: &'static str) -> (Cow<'static, str>, Vec<KeyValue>) {
+fn described(bus: &Bus, message: &Message, name: &'static str, operation: &'static str) -> (Cow<'static, str>, Vec<KeyValue>) {
     let event = message.headers.get("ce-type").cloned().unwrap_or_default();
     let system = if matches!(bus, Bus::Memory(_)) { "memory" } else { "nats" };
     let attributes = vec![
@@ -21,41 +21,27 @@ pub(crate) fn described(bus: &Bus, message: &Message, name: &'static str, operat
     (format!("{name} {event}").into(), attributes)
 }
 
-/// An event that is handled, in the trace of what caused it.
-pub(crate) struct Handling(Option<Root>);
-
-impl Handling {
-    /// Starts its span, where the trace is sampled.
-    pub(crate) fn of(bus: &Bus, consumer: &'static str, message: &Message) -> Self {
-        let cause = message.headers.get("traceparent").and_then(|text| of_traceparent(text));
-        let root = cause.map(|cause| Root::following(cause.clone(), SpanKind::Consumer, Some(cause)));
-        if let Some(root) = &root {
-            root.describe(|| {
-                let (name, mut attributes) = described(bus, message, "process", "process");
-                attributes.push(KeyValue::new(attribute::MESSAGING_CONSUMER_GROUP_NAME, consumer));
-                (name, attributes)
-            });
-        }
-        Self(root)
-    }
-
-    /// The context to work in.
-    pub(crate) fn context(&self) -> Context {
-        self.0.as_ref().map_or_else(Context::new, Root::context)
-    }
-
-    /// Says that it failed.
-    pub(crate) fn fail(&self, error_type: &'static str) {
-        if let Some(root) = &self.0 {
-            root.fail(error_type);
-        }
-    }
+/// The `traceparent` of what caused an event.
+fn cause(message: &Message) -> Option<&str> {
+    message.headers.get(TRACEPARENT.as_str()).map(String::as_str)
 }
 
-impl Drop for Handling {
-    fn drop(&mut self) {
-        if let Some(root) = self.0.take() {
-            root.end();
-        }
-    }
+/// Starts the span of an event that is sent, and names it as the cause of what consumers do.
+pub(crate) fn sending(bus: &Bus, message: &mut Message) -> Following {
+    let span = Following::from(cause(message), SpanKind::Producer, || None);
+    span.describe(|| described(bus, message, "publish", "send"));
+    message.headers.extend(span.traceparent().map(|text| (TRACEPARENT.to_string(), text)));
+    span
+}
+
+/// Starts the span of an event that is handled, linked to the one that sent it.
+pub(crate) fn handling(bus: &Bus, consumer: &'static str, message: &Message) -> Following {
+    let cause = cause(message);
+    let span = Following::from(cause, SpanKind::Consumer, || cause.and_then(of_traceparent));
+    span.describe(|| {
+        let (name, mut attributes) = described(bus, message, "process", "process");
+        attributes.push(KeyValue::new(attribute::MESSAGING_CONSUMER_GROUP_NAME, consumer));
+        (name, attributes)
+    });
+    span
 }

@@ -15,6 +15,6 @@ pub use opentelemetry_semantic_conventions::attribute;
 
 pub use self::{
     propagation::{TRACEPARENT, inject, of_headers, of_traceparent, traceparent},
-    span::{Child, Root, child, is_sampled, now, trace_id, within},
+    span::{Child, Following, Root, child, current, is_sampled, now, trace_id, within},
     tracer::install,
 };

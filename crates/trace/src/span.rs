@@ -9,7 +9,10 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
-use crate::tracer::tracer;
+use crate::{
+    propagation::{of_traceparent, traceparent},
+    tracer::tracer,
+};
 
 /// When a span begins. Spans say when something happened on this machine, whatever clock the product goes by.
 #[must_use]
@@ -28,6 +31,12 @@ pub fn within(remote: SpanContext) -> Context {
 #[must_use]
 pub fn is_sampled() -> bool {
     Context::map_current(|context| context.span().span_context().is_sampled())
+}
+
+/// The current trace, to link it; `None` outside of any.
+#[must_use]
+pub fn current() -> Option<SpanContext> {
+    Some(Context::map_current(|context| context.span().span_context().clone())).filter(SpanContext::is_valid)
 }
 
 /// The id of the current trace: 32 hex digits; `None` outside of any.
@@ -54,11 +63,6 @@ impl Root {
     /// Continues a trace that began elsewhere. `link` names another that had to do with it.
     pub fn continuing(remote: SpanContext, kind: SpanKind, started: SystemTime, link: Option<SpanContext>) -> Self {
         Self::start(kind, started, link, &within(remote))
-    }
-
-    /// Continues the trace of what caused it, an event or a row. Where that is not sampled there is no span: its context goes on as it is.
-    pub fn following(cause: SpanContext, kind: SpanKind, link: Option<SpanContext>) -> Self {
-        if cause.is_sampled() { Self::continuing(cause, kind, now(), link) } else { Self(within(cause)) }
     }
 
     fn start(kind: SpanKind, started: SystemTime, link: Option<SpanContext>, parent: &Context) -> Self {
@@ -90,6 +94,11 @@ impl Root {
         }
     }
 
+    /// Adds an attribute, if it is sampled.
+    pub fn set(&self, attribute: KeyValue) {
+        self.0.span().set_attribute(attribute);
+    }
+
     /// Says that it failed, with a word that has few values.
     pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
         let span = self.0.span();
@@ -102,6 +111,59 @@ impl Root {
     /// Ends it. Work that goes on in its context still belongs to the trace.
     pub fn end(&self) {
         self.0.span().end();
+    }
+}
+
+/// What follows from an event or a row, in the trace of what caused that. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Following(Option<Root>);
+
+impl Following {
+    /// Continues the trace that the `traceparent` of the cause names. Where that is not sampled there is no span, and its context goes on as
+    /// it is; without a cause, the current one does. `link` finds another trace that had to do with it, and is called where there is a span.
+    #[must_use]
+    pub fn from(cause: Option<&str>, kind: SpanKind, link: impl FnOnce() -> Option<SpanContext>) -> Self {
+        Self(
+            cause
+                .and_then(of_traceparent)
+                .map(|cause| if cause.is_sampled() { Root::continuing(cause, kind, now(), link()) } else { Root(within(cause)) }),
+        )
+    }
+
+    /// The `traceparent` of its own span; `None` where there is none.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        let root = self.0.as_ref().filter(|root| root.0.span().is_recording())?;
+        let _guard = root.context().attach();
+        traceparent()
+    }
+
+    /// The context to work in.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.0.as_ref().map_or_else(Context::current, Root::context)
+    }
+
+    /// Names it, and says more, if it is sampled.
+    pub fn describe(&self, about: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>)) {
+        if let Some(root) = &self.0 {
+            root.describe(about);
+        }
+    }
+
+    /// Says that it failed, with a word that has few values.
+    pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
+        if let Some(root) = &self.0 {
+            root.fail(error_type);
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(root) = &self.0 {
+            root.end();
+        }
     }
 }
 
@@ -121,7 +183,7 @@ impl Child {
     /// The context of what is called meanwhile.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::new().with_remote_span_context(self.0.span_context().clone())
+        within(self.0.span_context().clone())
     }
 
     /// Adds an attribute.

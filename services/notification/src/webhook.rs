@@ -12,7 +12,7 @@ use nodkey_kernel::{
     webhook,
 };
 use nodkey_runtime::Failure;
-use nodkey_trace::{Context, FutureExt as _, KeyValue, Root, SpanKind, TRACEPARENT, attribute, of_traceparent, traceparent};
+use nodkey_trace::{Following, FutureExt as _, KeyValue, SpanKind, TRACEPARENT, attribute, traceparent};
 use reqwest::{
     Client, RequestBuilder,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
@@ -144,10 +144,9 @@ impl Outgoing for Webhooks {
     }
 
     async fn send(&self, claimed: Delivery) -> bool {
-        let span = claimed.traceparent.as_deref().and_then(of_traceparent).map(|cause| Root::following(cause, SpanKind::Client, None));
+        let span = Following::from(claimed.traceparent.as_deref(), SpanKind::Client, || None);
         let outcome = {
-            let context = span.as_ref().map_or_else(Context::new, Root::context);
-            let mut attempt = pin!(self.attempt(&claimed).with_context(context));
+            let mut attempt = pin!(self.attempt(&claimed).with_context(span.context()));
             loop {
                 tokio::select! {
                     outcome = &mut attempt => break outcome,
@@ -155,10 +154,8 @@ impl Outgoing for Webhooks {
                 }
             }
         };
-        if let Some(span) = span {
-            describe(&span, outcome.as_ref().ok());
-            span.end();
-        }
+        describe(&span, outcome.as_ref().ok());
+        drop(span);
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(NotNow(cause)) => {
@@ -176,11 +173,8 @@ impl Outgoing for Webhooks {
 }
 
 /// Describes the span of an attempt. The URL is the receiver's business: it may hold a secret.
-fn describe(span: &Root, outcome: Option<&Outcome>) {
-    let attempt = match outcome {
-        Some(Outcome::Attempted { attempt, .. }) => Some(attempt),
-        Some(_) | None => None,
-    };
+fn describe(span: &Following, outcome: Option<&Outcome>) {
+    let attempt = if let Some(Outcome::Attempted { attempt, .. }) = outcome { Some(attempt) } else { None };
     span.describe(|| {
         let mut attributes = vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")];
         if let Some(attempt) = attempt {
@@ -194,6 +188,8 @@ fn describe(span: &Root, outcome: Option<&Outcome>) {
         Some(attempt) if attempt.succeeded() => {}
         Some(attempt) if attempt.status_code != 0 => span.fail(attempt.status_code.to_string()),
         Some(_) => span.fail("no_response"),
+        // Withdrawn, or to be tried again because of a fault of ours.
+        None if outcome.is_some() => {}
         None => span.fail("not_attempted"),
     }
 }

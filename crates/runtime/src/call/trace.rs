@@ -16,9 +16,11 @@ use axum::{
 };
 use http::{Extensions, HeaderMap, Method, header::AUTHORIZATION};
 use nodkey_proto::reflect;
-use nodkey_trace::{Child, Context, FutureExt as _, KeyValue, Root, SpanContext, SpanKind, attribute};
+use nodkey_trace::{Child, Context, FutureExt as _, KeyValue, Root, SpanContext, SpanKind, attribute, child};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, info_span};
+
+use super::status::code_name;
 
 /// A request of this process, from its head to the head of its response. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,12 +84,14 @@ impl Arrival {
 
     /// Decides which trace the request belongs to, unless that is decided.
     fn begin(&self, is_trusted: bool) -> &Root {
-        let Inner { started, named, root, span, .. } = &*self.0;
+        let Inner { started, named, root, span, method, route } = &*self.0;
         root.get_or_init(|| {
             let root = match named {
                 Some(named) if is_trusted => Root::continuing(named.clone(), SpanKind::Server, *started, None),
                 named => Root::new(SpanKind::Server, *started, named.clone()),
             };
+            // At once, for a caller may leave before there is an answer.
+            root.describe(|| described(method, route));
             span.record("trace_id", root.trace_id());
             root
         })
@@ -102,26 +106,20 @@ impl Arrival {
 
     /// Ends its span.
     pub fn answered(&self, response: &Response) {
-        let Inner { method, route, .. } = &*self.0;
         let root = self.begin(false);
-        if is_grpc(route) {
-            root.describe(|| (route.trim_start_matches('/').to_owned().into(), rpc(route, response.headers())));
-            if let Some(code) = failure(response.headers()) {
-                root.fail(code);
-            }
-            return root.end();
+        let (status, failure) = if is_grpc(&self.0.route) {
+            let failure = failure(response.headers());
+            (code_of(&self.0.route, failure), failure.map(Cow::Borrowed))
+        } else {
+            let status = response.status();
+            let failure = status.is_server_error().then(|| status.as_str().to_owned().into());
+            (Some(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))), failure)
+        };
+        if let Some(status) = status {
+            root.set(status);
         }
-        let status = response.status();
-        root.describe(|| {
-            let attributes = vec![
-                KeyValue::new(attribute::HTTP_REQUEST_METHOD, *method),
-                KeyValue::new(attribute::HTTP_ROUTE, route.clone()),
-                KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())),
-            ];
-            (format!("{method} {route}").into(), attributes)
-        });
-        if status.is_server_error() {
-            root.fail(status.as_str().to_owned());
+        if let Some(failure) = failure {
+            root.fail(failure);
         }
         root.end();
     }
@@ -142,58 +140,58 @@ pub async fn middleware(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Describes the span of a call of another service, by the head of its answer if there was one.
-pub fn describe_call(span: &mut Child, path: &str, answer: Option<&HeaderMap>) {
-    let none = HeaderMap::new();
-    for attribute in rpc(path, answer.unwrap_or(&none)) {
-        span.set(attribute);
+/// The name and the attributes of a request's span (OpenTelemetry's semantic conventions for HTTP and RPC).
+fn described(method: &'static str, route: &str) -> (Cow<'static, str>, Vec<KeyValue>) {
+    if is_grpc(route) {
+        return rpc(route);
     }
-    match answer.map(failure) {
-        None => span.fail("UNAVAILABLE"),
-        Some(Some(code)) => span.fail(code),
-        Some(None) => {}
-    }
+    let attributes = vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, method), KeyValue::new(attribute::HTTP_ROUTE, route.to_owned())];
+    (format!("{method} {route}").into(), attributes)
 }
 
-/// The attributes of a gRPC call, at either end (OpenTelemetry's semantic conventions for RPC).
-fn rpc(path: &str, answer: &HeaderMap) -> Vec<KeyValue> {
-    let mut attributes = vec![
-        KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
-        KeyValue::new(attribute::RPC_METHOD, path.trim_start_matches('/').to_owned()),
-    ];
-    let streams = reflect::method(path).is_some_and(|method| method.is_server_streaming());
-    // A stream may fail later.
-    let status = failure(answer).or((!streams).then_some(Cow::Borrowed("OK")));
-    attributes.extend(status.map(|status| KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, status)));
-    attributes
+/// The name and the attributes of a gRPC call's span, at either end.
+fn rpc(path: &str) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let method = path.trim_start_matches('/').to_owned();
+    (method.clone().into(), vec![KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"), KeyValue::new(attribute::RPC_METHOD, method)])
 }
 
 /// The code of a call that failed before there was any answer.
-fn failure(answer: &HeaderMap) -> Option<Cow<'static, str>> {
+fn failure(answer: &HeaderMap) -> Option<&'static str> {
     let code = Status::from_header_map(answer)?.code();
-    (code != Code::Ok).then(|| name(code).into())
+    (code != Code::Ok).then(|| code_name(code))
 }
 
-/// The name of a code as protobuf spells it.
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
+/// The attribute for the code of a call; `None` for a stream that may fail later.
+fn code_of(path: &str, failure: Option<&'static str>) -> Option<KeyValue> {
+    let streams = || reflect::method(path).is_some_and(|method| method.is_server_streaming());
+    let code = failure.or_else(|| (!streams()).then_some("OK"))?;
+    Some(KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, code))
+}
+
+/// A call of another service, in a span of its own where the trace is sampled.
+#[derive(Debug)]
+pub struct Calling(Option<(Child, String)>);
+
+impl Calling {
+    /// Begins, and names the trace in the request.
+    #[must_use]
+    pub fn begin<B>(request: &mut http::Request<B>) -> Self {
+        let span = child(SpanKind::Client, || rpc(request.uri().path()));
+        let _guard = span.as_ref().map(|span| span.context().attach());
+        nodkey_trace::inject(request.headers_mut());
+        Self(span.map(|span| (span, request.uri().path().to_owned())))
+    }
+
+    /// Ends with the head of the answer, if there was one.
+    pub fn end(self, answer: Option<&HeaderMap>) {
+        let Some((mut span, path)) = self.0 else { return };
+        let failure = answer.map_or(Some(code_name(Code::Unavailable)), failure);
+        if let Some(code) = code_of(&path, failure) {
+            span.set(code);
+        }
+        if let Some(failure) = failure {
+            span.fail(failure);
+        }
     }
 }
 
@@ -243,7 +241,40 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use axum::{Router, middleware::from_fn, routing::get};
+    use futures_util::FutureExt as _;
+    use opentelemetry_sdk::{
+        error::OTelSdkResult,
+        trace::{SdkTracerProvider, SpanData, SpanExporter},
+    };
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    /// Keeps what is exported.
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().unwrap().extend(batch);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_caller_leaves_has_the_name_of_its_route() {
+        let kept = Kept::default();
+        nodkey_trace::install(&SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build());
+        let routes = Router::new().route("/wait/{id}", get(std::future::pending::<()>)).layer(from_fn(middleware));
+        let request = Request::get("/wait/nobodys-business").body(axum::body::Body::empty()).unwrap();
+        assert!(routes.oneshot(request).now_or_never().is_none(), "it waits");
+        let spans = kept.0.lock().unwrap();
+        let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names, ["GET /wait/{id}"]);
+    }
 
     #[test]
     fn invented_methods_are_one() {

@@ -13,13 +13,12 @@ use nodkey_kernel::{
     service_key::ServiceName,
     time::{Clock, Timestamp},
 };
-use nodkey_trace::{SpanKind, child};
 use secrecy::ExposeSecret as _;
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
 use super::{actor::Actor, deployment::Deployment, service_token::Signer, token};
-use crate::call::{channel::Channel, deadline, trace};
+use crate::call::{channel::Channel, deadline, trace::Calling};
 
 /// How long another service may take to begin its response, unless the call sets a deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -173,12 +172,7 @@ impl Service<Request<Body>> for PeerChannel {
         {
             request.headers_mut().insert(token::RELYING_PARTY_HEADER, party);
         }
-        let path = request.uri().path().to_owned();
-        let mut span = child(SpanKind::Client, || (path.trim_start_matches('/').to_owned().into(), Vec::new()));
-        {
-            let _guard = span.as_ref().map(|span| span.context().attach());
-            nodkey_trace::inject(request.headers_mut());
-        }
+        let calling = Calling::begin(&mut request);
         // If the call has its own deadline, the other service enforces it. Wait slightly longer here, in case that service is gone.
         let limit = deadline::requested(request.headers()).map_or(PATIENCE, |own| own + Duration::from_secs(1));
         let answer = self.channel.call(request);
@@ -187,9 +181,7 @@ impl Service<Request<Body>> for PeerChannel {
                 Ok(answer) => answer,
                 Err(_) => Err(tonic::Status::unavailable("another service took too long").into()),
             };
-            if let Some(span) = &mut span {
-                trace::describe_call(span, &path, answer.as_ref().ok().map(Response::headers));
-            }
+            calling.end(answer.as_ref().ok().map(Response::headers));
             answer
         })
     }

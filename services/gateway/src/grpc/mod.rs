@@ -22,10 +22,9 @@ use nodkey_kernel::{error::Kind, id::RelyingPartyId};
 use nodkey_runtime::{
     admission::{Class, Overloaded},
     class_of, status,
-    trace::{Arrival, describe_call},
+    trace::{Arrival, Calling},
     unauthenticated, waits,
 };
-use nodkey_trace::{SpanKind, child};
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
@@ -189,15 +188,9 @@ async fn forward(
 ) -> Result<http::Response<tonic::body::Body>, Refusal> {
     GRPC_FORWARDED.with(method.owner).increment(1);
     let service = state.peers.named(method.owner).ok_or_else(|| (GrpcRefusal::Unknown, no_such_method()))?;
-    let mut span = child(SpanKind::Client, || (method.path.trim_start_matches('/').into(), Vec::new()));
-    {
-        let _guard = span.as_ref().map(|span| span.context().attach());
-        nodkey_trace::inject(request.headers_mut());
-    }
+    let calling = Calling::begin(&mut request);
     let answered = service.bare().oneshot(request).await;
-    if let Some(span) = &mut span {
-        describe_call(span, method.path, answered.as_ref().ok().map(http::Response::headers));
-    }
+    calling.end(answered.as_ref().ok().map(http::Response::headers));
     if large.was_met() {
         return Err(method.too_large());
     }

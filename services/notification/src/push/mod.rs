@@ -14,7 +14,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_runtime::Failure;
-use nodkey_trace::{Context, FutureExt as _, KeyValue, Root, SpanKind, attribute, of_traceparent};
+use nodkey_trace::{Following, FutureExt as _, KeyValue, SpanKind, attribute};
 use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -234,16 +234,13 @@ impl Outgoing for Pushes {
         // The phone has no registration any more, or it is too late.
         let Some((registration, configuration)) = target else { return true };
         let provider = registration.provider;
-        let span = push.traceparent.as_deref().and_then(of_traceparent).map(|cause| Root::following(cause, SpanKind::Client, None));
-        let context = span.as_ref().map_or_else(Context::new, Root::context);
-        let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).with_context(context).await;
-        if let Some(span) = span {
-            span.describe(|| (format!("push {}", provider.as_str()).into(), vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")]));
-            if verdict != Verdict::Sent {
-                span.fail(verdict.outcome().as_str());
-            }
-            span.end();
+        let span = Following::from(push.traceparent.as_deref(), SpanKind::Client, || None);
+        span.describe(|| (format!("push {}", provider.as_str()).into(), vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")]));
+        let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).with_context(span.context()).await;
+        if verdict != Verdict::Sent {
+            span.fail(verdict.outcome().as_str());
         }
+        drop(span);
         PUSH_ATTEMPTS.with((provider, verdict.outcome())).increment(1);
         info!(device = %push.device, provider = provider.as_str(), verdict = ?verdict, "push attempted");
         let well = matches!(verdict, Verdict::Sent | Verdict::Dead);

@@ -40,7 +40,7 @@ use nodkey_runtime::{
     signing::{Held, Keys, Signer},
     status::PeerError,
 };
-use nodkey_trace::{Root, SpanKind, of_traceparent, traceparent};
+use nodkey_trace::{Following, SpanKind};
 use tokio_util::sync::CancellationToken;
 
 pub use budget::Patience;
@@ -295,7 +295,7 @@ impl App {
         let id = EventId::generate(now, &self.random);
         // A login is one trace, however many requests it takes.
         let span = traced(t);
-        let _guard = span.as_ref().map(|span| span.context().attach());
+        let _guard = span.context().attach();
         let about = EventContext { id, now, version: t.version, relying_party: t.relying_party };
         let entry = match &t.state {
             State::InProgress => {
@@ -313,9 +313,6 @@ impl App {
             topics.insert(0, topic(t.id));
         }
         let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
-        if let Some(span) = span {
-            span.end();
-        }
         Update { entry, topics, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
     }
 
@@ -383,10 +380,10 @@ fn topic(id: TrusonaficationId) -> String {
     format!("trusonafication.{id}")
 }
 
-/// What became of a trusonafication, in the trace of the request that created it; `None` while nothing has.
-fn traced(t: &Trusonafication) -> Option<Root> {
-    let cause = t.traceparent.as_deref().filter(|_| t.is_terminal()).and_then(of_traceparent)?;
-    let span = Root::following(cause, SpanKind::Internal, traceparent().as_deref().and_then(of_traceparent));
+/// What became of a trusonafication, in the trace of the request that created it. While nothing has, that is the current one.
+fn traced(t: &Trusonafication) -> Following {
+    let cause = t.traceparent.as_deref().filter(|_| t.is_terminal());
+    let span = Following::from(cause, SpanKind::Internal, nodkey_trace::current);
     span.describe(|| (format!("trusonafication {}", t.state.status().as_str()).into(), Vec::new()));
-    Some(span)
+    span
 }
