@@ -11,10 +11,18 @@ const args = [
   '--disable-sync',
 ];
 
+/** What is about the topology of five processes is there when that is: scripts/up-native says so. */
+const elsewhere = process.env.NODKEY_TEST_NATIVE ? [] : ['console-distributed.spec.js'];
+/** Push messages reach a service worker only in the browser as people have it. */
+const withPush = 'phone-app.spec.js';
+/** Everything else is the same, and faster, in the one without a window. */
+const headlessShell = process.env.NODKEY_CHROMIUM ?? '/usr/bin/chromium-headless-shell';
+
+/** @param {string} executablePath */
+const browser = (executablePath) => ({ launchOptions: { executablePath, args } });
+
 export default defineConfig({
   testDir: 'tests',
-  // What is about the topology of five processes is there when that is: scripts/up-native tells.
-  testIgnore: process.env.NODKEY_TEST_NATIVE ? [] : ['console-distributed.spec.js'],
   outputDir: '../target/browser/results',
   // A flaky test is a failing test.
   retries: 0,
@@ -25,9 +33,12 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   forbidOnly: true,
   reporter: [['list']],
+  projects: [
+    { name: 'app', testMatch: withPush, use: browser(process.env.NODKEY_CHROMIUM ?? '/usr/bin/chromium') },
+    { name: 'pages', testIgnore: [...elsewhere, withPush], use: browser(headlessShell) },
+  ],
   use: {
     browserName: 'chromium',
-    launchOptions: { executablePath: process.env.NODKEY_CHROMIUM ?? '/usr/bin/chromium', args },
     viewport: { width: 1440, height: 900 },
     // The topology of five processes has a certificate of its own.
     ignoreHTTPSErrors: true,
