@@ -1,4 +1,4 @@
-//! Metrics are declared once, in code, and everything that names them agrees with that: `docs/operations.md`, the alerting rules, the
+//! Metrics are declared once, in code, and everything that names them agrees with that: `docs/operations/metrics.md`, the alerting rules, the
 //! dashboards and the runbook. What a running deployment serves is compared in `scenarios/metrics.rs`.
 
 use std::{
@@ -70,11 +70,10 @@ fn labels(cell: &str) -> Vec<(String, Option<Vec<String>>)> {
     cell.split(';').filter(|text| !text.is_empty()).map(label).collect()
 }
 
-/// The rows of the table in `docs/operations.md`.
+/// The rows of the table in `docs/operations/metrics.md`.
 pub fn documented() -> BTreeMap<String, Row> {
-    let operations = file("docs/operations.md");
-    let (_, section) = operations.split_once("\n## Metrics\n").unwrap();
-    let rows = section.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `nodkey_"));
+    let page = file("docs/operations/metrics.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `nodkey_"));
     let mut documented = BTreeMap::new();
     for row in rows {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -134,7 +133,7 @@ pub fn known_values(key: &str, metric: &str) -> BTreeSet<String> {
         "code" => (0..17).map(|code| format!("{:?}", tonic::Code::from_i32(code))).map(|code| screaming(&code)).collect(),
         "status" => (200..600).map(|status: u16| status.to_string()).collect(),
         "reason" => in_quotes("docs/errors.md"),
-        "kind" => in_quotes("docs/operations.md"),
+        "kind" => &in_quotes("docs/operations/metrics.md") | &in_quotes("docs/operations/overload.md"),
         "version" => [env!("CARGO_PKG_VERSION").to_owned()].into(),
         "route" => {
             let document: Value = serde_json::from_str(&nodkey_gateway::openapi()).unwrap();

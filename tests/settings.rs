@@ -1,10 +1,10 @@
-//! The tables of settings in docs/operations.md, against what the binaries say of themselves.
+//! The tables of docs/operations/settings.md, against what the binaries say of themselves.
 
 use std::{collections::BTreeSet, process::Command};
 
 use crate::processes::binaries;
 
-const OPERATIONS: &str = include_str!("../docs/operations.md");
+const DOCUMENT: &str = include_str!("../docs/operations/settings.md");
 const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
 
 /// The settings of a service, by the variables that its usage lists.
@@ -17,7 +17,7 @@ fn of(service: &str) -> BTreeSet<String> {
 
 /// The rows of the table that follows this text, by cell.
 fn table(before: &str) -> Vec<Vec<&'static str>> {
-    let (_, rows) = OPERATIONS.split_once(before).unwrap();
+    let (_, rows) = DOCUMENT.split_once(before).unwrap();
     let rows = rows.trim_start().lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.map(|row| row.split('|').skip(1).map(str::trim).collect()).collect()
 }

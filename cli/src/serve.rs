@@ -33,7 +33,7 @@ const FIRST_OWNER: &str = "first-owner.url";
   nodkey serve --config /etc/nodkey.toml --data-dir /var/lib/nodkey
   nodkey serve --config /etc/nodkey.toml --print-config
 
-Settings are those of the five services (docs/operations.md): in the TOML file, then in the environment. Each service's own have its
+Settings are those of the five services (docs/operations/settings.md): in the TOML file, then in the environment. Each service's own have its
 name in them: service.gateway.address_header, NODKEY_SERVICE__GATEWAY__ADDRESS_HEADER. A secret may be in a file: NODKEY_..._FILE.
 The first start makes the keys that the settings do not have, in the data folder: back it up.")]
 pub struct Args {

@@ -32,8 +32,8 @@ def variable(setting):
 
 @functools.cache
 def settings():
-    """The settings of each service, by the tables of docs/operations.md."""
-    section = (ROOT / "docs/operations.md").read_text().split("\n## Settings\n", 1)[1].split("\n### ", 1)[0]
+    """The settings of each service, by the tables of docs/operations/settings.md."""
+    section = (ROOT / "docs/operations/settings.md").read_text().split("\n## ", 1)[0]
     found = {service: set() for service in SERVICES}
     for row in re.findall(r"^\|(.*)\|$", section, re.M):
         cells = [cell.strip() for cell in row.split("|")]
@@ -52,8 +52,8 @@ def settings():
 
 @functools.cache
 def metrics():
-    """The metrics of the table of docs/operations.md."""
-    return set(re.findall(r"^\| `(nodkey_[a-z_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.M))
+    """The metrics of the table of docs/operations/metrics.md."""
+    return set(re.findall(r"^\| `(nodkey_[a-z_]+)` \|", (ROOT / "docs/operations/metrics.md").read_text(), re.M))
 
 
 @functools.cache

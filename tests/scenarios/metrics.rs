@@ -1,4 +1,4 @@
-//! What a running deployment serves at `/metrics` is what `docs/operations.md` says, after logins and faults.
+//! What a running deployment serves at `/metrics` is what `docs/operations/metrics.md` says, after logins and faults.
 
 use std::{
     cell::LazyCell,

@@ -13,7 +13,7 @@ PINNED_IMAGE = re.compile(r"[\w./-]+:v?\d+\.\d+(\.\d+)?(-[\w.]+)?(@sha256:[0-9a-
 TWO_NUMBERS = {"postgres"}
 SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|_KEYS?)$")
 IN_A_FILE = re.compile(r"_FILE$")
-# A service needs this long to stop in order, docs/operations.md says.
+# A service needs this long to stop in order, docs/operations/replicas.md says.
 STOP_SECONDS = 45
 # Of `docker compose up --scale`, for every service at once.
 REPLICAS = 3

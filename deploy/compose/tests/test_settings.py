@@ -6,7 +6,7 @@ import unittest
 import documents
 import project
 
-OPERATIONS = (project.TOP / "docs/operations.md").read_text()
+DOCUMENT = (project.TOP / "docs/operations/settings.md").read_text()
 
 
 def secret_files(name, keys):
@@ -67,7 +67,7 @@ class Settings(unittest.TestCase):
                 if "__" in setting:
                     self.assertIn(setting, {documents.variable(name) for name in documents.settings()[service]})
                 else:
-                    self.assertIn(f"`{setting}`", OPERATIONS)
+                    self.assertIn(f"`{setting}`", DOCUMENT)
 
     def test_the_command_line_reads_the_variables_of_its_container(self):
         known = subprocess.run([project.BIN / "nodkey", "admin", "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout

@@ -7,7 +7,7 @@ import documents
 from documents import SERVICES, STATEFUL
 from manifests import TLS, Manifests, references, sources
 
-# What an orderly stop may take: 45 s, as docs/operations.md says, and some for the last traces.
+# What an orderly stop may take: 45 s, as docs/operations/replicas.md says, and some for the last traces.
 STOP_SECONDS = 50
 # Connections of a replica to PostgreSQL, `db.max_connections`.
 POOL = 16

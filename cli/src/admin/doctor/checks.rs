@@ -17,7 +17,7 @@ pub const CLOCKS: Duration = Duration::from_secs(2);
 /// An event that waits for longer is late.
 const LATE: Duration = Duration::from_mins(1);
 
-const LOOK_AT_LOG: &str = "The service's log names it: see \"At 3 a.m.\" in docs/operations.md.";
+const LOOK_AT_LOG: &str = "The service's log names it: see \"Symptoms\" in docs/operations/night.md.";
 const SET_CLOCK: &str = "Set the clocks with NTP. From 5 seconds on, calls of operators and backends are refused.";
 
 /// What a process says of itself, asked and answered between these moments of our clock.
@@ -105,7 +105,7 @@ fn dead_letters(subject: &str, letters: usize) -> Check {
         return Check::ok("dead letters", subject, "none");
     }
     let what = if letters == 100 { "100 or more".to_owned() } else { letters.to_string() };
-    Check::warn("dead letters", subject, what, "Repair what their causes say, and send them again: \"Dead letters\" in docs/operations.md.")
+    Check::warn("dead letters", subject, what, "Repair what their causes say, and send them again: docs/operations/dead-letters.md.")
 }
 
 /// A metric that shows something wrong when it exceeds a limit.
@@ -157,7 +157,7 @@ const SIGNS: &[Sign] = &[
         above: 0.0,
         is_failure: false,
         what: "services still sign with the internal key",
-        todo: "Give each its own: \"From an internal key to service keys\" in docs/operations.md.",
+        todo: "Give each its own: \"From an internal key to service keys\" in docs/operations/older-keys.md.",
     },
     Sign {
         check: "keys",

@@ -64,7 +64,7 @@ Commands:
   -h, --help     this text
   -V, --version  the version
 
-Settings come from the TOML file named by NODKEY_CONFIG, then from the environment; docs/operations.md says what they mean. NODKEY_LOG and
+Settings come from the TOML file named by NODKEY_CONFIG, then from the environment; docs/operations/settings.md says what they mean. NODKEY_LOG and
 NODKEY_LOG_FORMAT (json, pretty) say what is logged, and how.
 
 {settings}",

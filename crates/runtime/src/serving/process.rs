@@ -243,12 +243,13 @@ fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, data
     if stateful && (config.operator_key.is_some() || config.previous_operator_key.is_some()) {
         warn!(
             "deployment.operator_key is symmetric, so this service can say what `nodkey admin` says; it goes with the next version: see \
-             docs/operations.md"
+             docs/operations/older-keys.md"
         );
     }
     if config.internal_key.is_some() {
         warn!(
-            "deployment.internal_key lets every process act as any other, and will be removed in the next version: see docs/operations.md"
+            "deployment.internal_key lets every process act as any other, and will be removed in the next version: see \
+             docs/operations/older-keys.md"
         );
         if !needless.is_empty() {
             warn!(settings = needless.join(", "), "{name} does not need these secrets, and an attacker who compromises it gets them");

@@ -1,4 +1,4 @@
-/** What an operator should look at now; see "At 3 a.m." in docs/operations.md. */
+/** What an operator should look at now; see docs/operations/night.md. */
 import { duration } from '../../lib/format.js';
 
 /** @typedef {import('./measure.js').Measurement} Measurement */

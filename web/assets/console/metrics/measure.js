@@ -1,4 +1,4 @@
-/** What is watched of all processes together. The metrics are described in docs/operations.md. */
+/** What is watched of all processes together. The metrics are described in docs/operations/metrics.md. */
 
 import { deadLetters } from './dead_letters.js';
 
