@@ -1,6 +1,6 @@
 //! How a caller authenticates: with a bearer token that it signs itself, so that the secret is never sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use nodkey_kernel::{
     jose::{self, hs256},
@@ -73,9 +73,9 @@ enum Secret {
     Operator(Box<OperatorKey>),
 }
 
-/// The token was not issued by Nodkey.
+/// The token was not issued by Nodkey, or comes without its secret.
 #[derive(Debug, thiserror::Error)]
-#[error("the token is not a JWT with a `jti`; copy it whole, as it was shown when the credential was created")]
+#[error("the token is not a JWT with a `jti`, or the secret is empty; copy both whole, as they were shown when the credential was created")]
 pub struct InvalidCredential;
 
 impl Credential {
@@ -88,7 +88,11 @@ impl Credential {
         let payload = token.split('.').nth(1).ok_or(InvalidCredential)?;
         let bytes = jose::b64u_decode(payload).map_err(|_| InvalidCredential)?;
         let claims: Claims = serde_json::from_slice(&bytes).map_err(|_| InvalidCredential)?;
-        Ok(Self { secret: Secret::Shared(claims.jti, secret.into()), audience: "nodkey".into(), relying_party_id: None })
+        let secret = secret.into();
+        if secret.expose_secret().is_empty() {
+            return Err(InvalidCredential);
+        }
+        Ok(Self { secret: Secret::Shared(claims.jti, secret), audience: "nodkey".into(), relying_party_id: None })
     }
 
     /// An operator of a deployment, acting for `relying_party_id` where a call needs one.
@@ -115,6 +119,29 @@ impl Credential {
         self.audience = audience.into();
         self
     }
+
+    /// Signs a token for calls over HTTP that are made without this client: `Authorization: Bearer TOKEN`. It holds for 30 seconds from
+    /// `now`; sign one for each call.
+    #[must_use]
+    pub fn bearer_token(&self, now: SystemTime) -> String {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.sign(&self.audience, i64::try_from(now).unwrap_or(i64::MAX - LIFETIME))
+    }
+
+    /// Signs a token for an audience; `now` is in seconds.
+    fn sign(&self, audience: &str, now: i64) -> String {
+        #[derive(Serialize)]
+        struct Claims<'a> {
+            aud: &'a str,
+            iat: i64,
+            exp: i64,
+        }
+        let claims = Claims { aud: audience, iat: now, exp: now + LIFETIME };
+        match &self.secret {
+            Secret::Shared(name, secret) => hs256::sign(Some(name), &claims, secret.expose_secret().as_bytes()),
+            Secret::Operator(key) => key.sign(&claims),
+        }
+    }
 }
 
 /// Signs a fresh token for every call.
@@ -132,18 +159,11 @@ impl Signer {
     }
 
     fn token(&self) -> String {
-        #[derive(Serialize)]
-        struct Claims<'a> {
-            aud: &'a str,
-            iat: i64,
-            exp: i64,
-        }
-        let now = self.clock.now().as_seconds();
-        let claims = Claims { aud: &self.credential.audience, iat: now, exp: now + LIFETIME };
-        match &self.credential.secret {
-            Secret::Shared(name, secret) => hs256::sign(Some(name), &claims, secret.expose_secret().as_bytes()),
+        let (credential, now) = (&self.credential, self.clock.now().as_seconds());
+        match credential.secret {
+            Secret::Shared(..) => credential.sign(&credential.audience, now),
             // For one service alone, which cannot use the token with another.
-            Secret::Operator(key) => key.sign(&Claims { aud: &format!("{}/{}", claims.aud, self.service), ..claims }),
+            Secret::Operator(_) => credential.sign(&format!("{}/{}", credential.audience, self.service), now),
         }
     }
 }
