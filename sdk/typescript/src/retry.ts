@@ -1,0 +1,44 @@
+/** When a call is repeated, and after which pause: sdk/spec/server.json. */
+
+import { Code, ConnectError } from '@connectrpc/connect';
+
+import type { Environment } from './environment.js';
+import { infoOf, pauseOf } from './error.js';
+
+/** How often a call is tried. */
+export const ATTEMPTS = 3;
+/** The pause after the first attempt is at most this many milliseconds, after each further one twice as many. */
+const FIRST_PAUSE = 100;
+/** The most that a pause grows to, in milliseconds. */
+const MOST_PAUSE = 5_000;
+/** A call is not repeated if the server wants a longer pause, in milliseconds. */
+const LONGEST_PAUSE = 10_000;
+
+/** How many milliseconds to pause after the n-th failure, from 1 on: full jitter. */
+export function backoff(environment: Environment, failures: number): number {
+  return environment.random() * Math.min(FIRST_PAUSE * 2 ** (failures - 1), MOST_PAUSE);
+}
+
+/** Whether the connection broke, or the server is away for now. */
+export function isPassing(status: ConnectError): boolean {
+  switch (status.code) {
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+      return true;
+    // A server of ours says why. Without a reason, something between here and there failed.
+    case Code.Canceled:
+    case Code.Unknown:
+    case Code.Internal:
+      return infoOf(status) === undefined;
+    default:
+      return false;
+  }
+}
+
+/** The pause before the next attempt in milliseconds; `undefined`: there is none. */
+export function pauseAfter(environment: Environment, status: ConnectError, attempt: number): number | undefined {
+  const named = pauseOf(status);
+  const repeats = isPassing(status) || (status.code === Code.ResourceExhausted && named !== undefined);
+  if (!repeats || attempt >= ATTEMPTS || (named ?? 0) > LONGEST_PAUSE) return undefined;
+  return named ?? backoff(environment, attempt);
+}
