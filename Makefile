@@ -51,6 +51,13 @@ test-api: tools ## Whether tools accept proto/ and /openapi.json, and the exampl
 test-alerts: ## Whether the rules for Prometheus are valid, and alert when they should
 	scripts/test-alerts
 
+.PHONY: test-upgrade
+test-upgrade: tools ## Rolls from the build before this one, which is built first: scenarios beside it, and under load
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	before=$$(scripts/build-before) && NODKEY_TEST_BUILD_BEFORE=$$before scripts/with-servers \
+	  cargo nextest run --workspace --locked --run-ignored ignored-only -E 'test(/^scenarios::upgrade::/)'
+
 # What installs the tools of web/ leaves a mark, so that it is done once for each lock file.
 target/web-tools: web/package-lock.json
 	@scripts/tools browser

@@ -78,8 +78,11 @@ pub fn signal(pid: u32, signal: &str) {
     assert!(sent.unwrap().success(), "{pid} is running");
 }
 
-/// The folder of the built binaries, next to the binary of this test.
+/// The folder of the built binaries: next to the binary of this test, unless somebody measures others.
 pub fn binaries() -> PathBuf {
+    if let Some((_, folder)) = std::env::vars().find(|(name, _)| name == "NODKEY_BIN_DIR") {
+        return folder.into();
+    }
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
 }
 
@@ -113,6 +116,8 @@ pub struct Plan {
     pub settings: Vec<(String, String)>,
     /// The keys of every process otherwise.
     pub keys: Keys,
+    /// The folder of the binaries that processes run.
+    pub binaries: PathBuf,
 }
 
 impl Plan {
@@ -125,6 +130,7 @@ impl Plan {
             prefix: nodkey_testkit::unique_prefix(),
             settings: Vec::new(),
             keys: Keys::made(),
+            binaries: binaries(),
         }
     }
 
@@ -240,6 +246,7 @@ pub struct Service {
     /// The proxy from it to NATS.
     pub bus: Proxy,
     environment: Mutex<BTreeMap<String, String>>,
+    binaries: Mutex<PathBuf>,
     replicas: Mutex<Vec<Option<(Running, SocketAddr)>>>,
 }
 
@@ -292,7 +299,15 @@ impl Service {
             environment.insert("NODKEY_DB__URL".to_owned(), format!("postgres://{role}@{}/{role}", database.address()));
         }
         let replicas = (0..plan.replicas).map(|_| None).collect();
-        Self { name, entrance: Proxy::start([]), database, bus, environment: Mutex::new(environment), replicas: Mutex::new(replicas) }
+        Self {
+            name,
+            entrance: Proxy::start([]),
+            database,
+            bus,
+            environment: Mutex::new(environment),
+            binaries: Mutex::new(plan.binaries.clone()),
+            replicas: Mutex::new(replicas),
+        }
     }
 
     fn environment(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -310,8 +325,13 @@ impl Service {
         }
     }
 
+    /// Changes the build of replicas started from now on: the folder of its binaries.
+    pub fn use_build(&self, binaries: &Path) {
+        binaries.clone_into(&mut self.binaries.lock().unwrap());
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(binaries().join(format!("nodkey-{}", self.name)));
+        let mut command = Command::new(self.binaries.lock().unwrap().join(format!("nodkey-{}", self.name)));
         command.env_clear().env("PATH", environment("PATH")).envs(&*self.environment());
         // The nats-server of the test run has users only for `scripts/up-native`. Others need no user to do everything.
         command.env_remove("NODKEY_BUS__USER").env_remove("NODKEY_BUS__PASSWORD");

@@ -85,5 +85,6 @@ mod tenants;
 mod texts;
 mod transfer;
 mod trucode;
+mod upgrade;
 mod waiting;
 mod webhook;
