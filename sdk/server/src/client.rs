@@ -426,7 +426,7 @@ impl Nodkey {
             request.set_timeout(DEADLINE);
             match send(request).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if status.code() == tonic::Code::Unavailable && attempt < ATTEMPTS => {
+                Err(status) if is_broken(&status) && attempt < ATTEMPTS => {
                     sleep(backoff(&self.random, attempt)).await;
                     attempt += 1;
                 }

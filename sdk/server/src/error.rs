@@ -9,6 +9,8 @@ use nodkey_kernel::{
 use tonic::{Code, Status, transport};
 use tonic_types::StatusExt as _;
 
+use crate::retry::is_broken;
+
 /// A call that was refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} ({reason})")]
@@ -50,8 +52,12 @@ impl From<Status> for Error {
         // The kind is sent along with the reason: there are fewer codes than kinds.
         let named = details.error_info().and_then(|info| Kind::parse(info.metadata.get("kind")?));
         Self {
-            kind: named.unwrap_or_else(|| kind(status.code())),
-            reason: details.error_info().map_or_else(|| format!("{:?}", status.code()).to_uppercase(), |info| info.reason.clone()),
+            kind: named.unwrap_or_else(|| if is_broken(&status) { Kind::Unavailable } else { kind(status.code()) }),
+            reason: match details.error_info() {
+                Some(info) => info.reason.clone(),
+                None if is_broken(&status) => "UNAVAILABLE".to_owned(),
+                None => format!("{:?}", status.code()).to_uppercase(),
+            },
             message: message(&status),
             field_violations,
             retry_after: details.retry_info().and_then(|info| info.retry_delay),

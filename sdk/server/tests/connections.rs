@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::net::SocketAddr;
+use std::{cell::RefCell, net::SocketAddr};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, Request, Response};
-use nodkey_proto::trusonafication::v1::{Status, Trusonafication, WatchResultsRequest, WatchResultsResponse};
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey};
+use nodkey_proto::trusonafication::v1::{
+    CreateTrusonaficationRequest, CreateTrusonaficationResponse, Status, Trusonafication, WatchResultsRequest, WatchResultsResponse,
+};
+use nodkey_server_sdk::{Credential, Endpoints, NewTrusonafication, Nodkey};
 use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -69,6 +71,40 @@ async fn served(mut connection: Connection) {
 
 fn trusonafication(status: Status) -> Trusonafication {
     Trusonafication { id: ID.into(), status: status.into(), ..Trusonafication::default() }
+}
+
+/// What the first connection's server did, nobody knows: the repetition has the same request id.
+#[tokio::test]
+async fn a_call_whose_connection_breaks_is_made_again_with_the_same_request_id() {
+    let (listener, address) = listening().await;
+    let ids = RefCell::new(Vec::new());
+    let serve = async {
+        for _ in 0..2 {
+            let mut connection = connection(&listener).await;
+            let (_, request, _answer) = call(&mut connection).await;
+            let mut body = request.into_body();
+            let sent = tokio::select! {
+                sent = body.data() => sent.unwrap().unwrap(),
+                _ = connection.accept() => panic!("one call"),
+            };
+            ids.borrow_mut().push(CreateTrusonaficationRequest::decode(&sent[5..]).unwrap().request_id);
+        }
+        let mut third = connection(&listener).await;
+        let (_, _request, mut answer) = call(&mut third).await;
+        let mut stream = answer.send_response(begun(), false).unwrap();
+        let created = CreateTrusonaficationResponse { trusonafication: Some(trusonafication(Status::InProgress)), ..Default::default() };
+        stream.send_data(framed(&created), false).unwrap();
+        stream.send_trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())])).unwrap();
+        served(third).await;
+    };
+    let nodkey = client(address);
+    let created = tokio::select! {
+        created = nodkey.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")) => created.unwrap(),
+        () = serve => panic!("it was answered"),
+    };
+    assert_eq!(created.trusonafication.id, ID);
+    let ids = ids.into_inner();
+    assert!(!ids[0].is_empty() && ids[0] == ids[1], "{ids:?}");
 }
 
 #[tokio::test]
