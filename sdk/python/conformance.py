@@ -21,7 +21,8 @@ from typing import Any
 import nodkey
 from nodkey import AsyncNodkey, Jwks, Nodkey, NodkeyError, VerificationError
 from nodkey._enums import ProtoEnum
-from nodkey._keys import b64u_decode
+from nodkey._json import parse
+from nodkey._keys import b64u, b64u_decode, hmac_sha256
 
 #: Fields of proto/ with 64 bits, which protobuf JSON writes as text.
 INT64 = ("version", "duration_ms", "body_bytes")
@@ -71,6 +72,15 @@ def result_claims(found: nodkey.ResultClaims) -> dict[str, Any]:
     return members | receipt
 
 
+def bearer_token(given: dict[str, Any]) -> dict[str, Any]:
+    token = nodkey.bearer_token(given["token"], given["secret"], audience=given["audience"], now=given["now"])
+    header, claims, signature = token.split(".")
+    expected = b64u(hmac_sha256(given["secret"].encode(), f"{header}.{claims}".encode()))
+    if signature != expected:
+        raise AssertionError("the token is not signed by the secret")
+    return {"header": parse(b64u_decode(header)), "claims": parse(b64u_decode(claims))}
+
+
 def verify_evidence(given: dict[str, Any]) -> dict[str, Any]:
     expected = dict(given["expected"])
     if "max_age_seconds" in expected:
@@ -110,6 +120,7 @@ def hash_user_identifier(given: dict[str, Any]) -> dict[str, Any]:
 FUNCTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     function.__name__: function
     for function in (
+        bearer_token,
         verify_evidence,
         verify_webhook,
         verify_result,

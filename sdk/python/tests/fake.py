@@ -60,7 +60,7 @@ class Refusal:
             packed = any_pb2.Any()
             packed.Pack(detail)
             status.details.append(packed)
-        return status.SerializeToString()
+        return bytes(status.SerializeToString())
 
 
 @dataclass

@@ -8,6 +8,8 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
 
 import grpc
 import pytest
@@ -26,6 +28,10 @@ UNAVAILABLE = Refusal(grpc.StatusCode.UNAVAILABLE)
 CREATED = trusonafications_pb2.CreateTrusonaficationResponse(
     trusonafication={"id": "t", "status": trusonafications_pb2.STATUS_IN_PROGRESS}, match_number="42"
 )
+
+
+def create(client: Any, **parameters: Any) -> Any:
+    return client.trusonafications.create(**parameters)
 
 
 async def test_a_call_that_a_server_did_not_take_is_repeated_with_the_same_request_id_and_a_new_token(
@@ -51,7 +57,7 @@ async def test_each_call_has_a_request_id_of_its_own_unless_the_caller_has_one(s
     server.answer("CreateTrusonafication", CREATED)
     driver = connect(server.url)
     for request_id in (None, None, "mine"):
-        await driver.call(lambda c, i=request_id: c.trusonafications.create(user="ada", action="a", resource="r", request_id=i))
+        await driver.call(partial(create, user="ada", action="a", resource="r", request_id=request_id))
     first, second, third = (asked.request.request_id for asked in server.asked)
     assert first != second
     assert third == "mine"
@@ -186,19 +192,19 @@ async def test_what_is_absent_is_not_sent_and_what_is_empty_is(server: FakeServe
 
 async def test_a_parameter_that_is_wrong_is_refused_before_anything_is_sent(server: FakeServer, connect: Connect) -> None:
     driver = connect(server.url)
-    create = {"action": "a", "resource": "r"}
+    given: dict[str, Any] = {"action": "a", "resource": "r"}
     for wrong in (
-        create,
-        create | {"user": "ada", "code": "c"},
-        create | {"user": 7},
-        create | {"user": "ada", "level": "2"},
-        create | {"user": "ada", "expires_at": datetime(2026, 1, 1)},  # noqa: DTZ001
-        create | {"user": "ada", "custom_fields": {"amount": float("nan")}},
-        create | {"user": "ada", "custom_fields": {"a": 1}, "custom_fields_json": "{}"},
-        create | {"user": "\ud800"},
+        given,
+        given | {"user": "ada", "code": "c"},
+        given | {"user": 7},
+        given | {"user": "ada", "level": "2"},
+        given | {"user": "ada", "expires_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+        given | {"user": "ada", "custom_fields": {"amount": float("nan")}},
+        given | {"user": "ada", "custom_fields": {"a": 1}, "custom_fields_json": "{}"},
+        given | {"user": "\ud800"},
     ):
         with pytest.raises(NodkeyError) as caught:
-            await driver.call(lambda client, wrong=wrong: client.trusonafications.create(**wrong))
+            await driver.call(partial(create, **wrong))
         assert (caught.value.reason, caught.value.kind) == ("INVALID_PARAMETER", Kind.INVALID), wrong
     with pytest.raises(NodkeyError, match="INVALID_PARAMETER"):
         await driver.call(lambda client: client.endpoints.create("https://shop.example.com", event_types="user.frozen"))

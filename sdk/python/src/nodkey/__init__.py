@@ -13,6 +13,7 @@ from nodkey._challenges import (
     RequestContextClaim,
     ResponseClaims,
 )
+from nodkey._credential import bearer_token
 from nodkey._enums import (
     BindingState,
     DeliveryState,
@@ -134,6 +135,7 @@ __all__ = [
     "WebhookError",
     "WebhookNotice",
     "WebhookResult",
+    "bearer_token",
     "hash_user_identifier",
     "verify_device_identifier",
     "verify_evidence",

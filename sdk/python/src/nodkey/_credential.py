@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import floor
+from time import time
 
 from nodkey._errors import NodkeyError
 from nodkey._json import InvalidJson, parse_object
@@ -33,11 +35,26 @@ class Credential:
 
     def token(self) -> str:
         """Signs a new token, for one attempt."""
-        now = int(self._clock())
+        now = floor(self._clock())
         header = {"alg": "HS256", "kid": self._kid}
         claims = {"aud": self._audience, "iat": now, "exp": now + _LIFETIME}
         signed = ".".join(b64u(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
         return f"{signed}.{b64u(self._sign(signed.encode()))}"
+
+
+def bearer_token(token: str, secret: str, *, audience: str = "nodkey", now: float | None = None) -> str:
+    """Signs the bearer token of one call, for those who make calls over HTTP themselves. It is valid for 30 seconds.
+
+    Args:
+        token: The token of your server credential.
+        secret: The secret that was shown with it.
+        audience: The audience of the deployment.
+        now: Seconds since 1970; the clock's if not given.
+
+    Raises:
+        NodkeyError: `INVALID_CREDENTIAL`.
+    """
+    return Credential(token, secret, audience, time if now is None else lambda: now).token()
 
 
 def _name_in(token: str) -> str:

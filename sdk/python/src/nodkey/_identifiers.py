@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from time import time
 
 from nodkey import _claims as claims
@@ -50,7 +51,7 @@ def verify_device_identifier(jwt: str, jwks: Jwks, *, issuer: str, relying_party
         exp=claims.required(read, "exp", claims.date),
         jti=claims.required(read, "jti", claims.text),
     )
-    is_current = int(time() if now is None else now) < found.exp
+    is_current = floor(time() if now is None else now) < found.exp
     if found.iss != issuer or not claims.includes(found.aud, relying_party) or not is_current:
         raise claims.wrong()
     return found

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import floor
 from time import time
 from typing import Any
 
@@ -99,7 +100,7 @@ def verify_webhook(
     """
     given = {name.lower(): value for name, value in headers.items()}
     identifier = given.get("webhook-id", "")
-    _verify_signature(key, identifier, given, body, int(time() if now is None else now))
+    _verify_signature(key, identifier, given, body, floor(time() if now is None else now))
     try:
         members = raw_members(body)
         data, data_json = members["data"]

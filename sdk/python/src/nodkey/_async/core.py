@@ -29,6 +29,7 @@ class AsyncCore:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.channel = AsyncChannel(settings)
+        self.monotonic = time.monotonic
         self._keys: tuple[float, Jwks] | None = None
 
     def request_id(self, given: str | None) -> str:
@@ -57,7 +58,7 @@ class AsyncCore:
 
     async def watch(self, call: Call[Trusonafication], seconds: float) -> AsyncIterator[Trusonafication]:
         """Each new state of a trusonafication up to its end, over any number of streams."""
-        patience, seen = Patience(seconds, time.monotonic, self.settings.random.random), 0
+        patience, seen = Patience(seconds, self.monotonic, self.settings.random.random), 0
         while True:
             failure, ended = None, False
             stream = self.channel.stream(call.method, call.request, call.response, patience.remaining())
@@ -79,7 +80,7 @@ class AsyncCore:
 
     async def keys(self, *, refresh: bool) -> Jwks:
         """The deployment's keys, from the cache if they are young enough."""
-        now = time.monotonic()
+        now = self.monotonic()
         if refresh or self._keys is None or now - self._keys[0] > _KEYS_SECONDS:
             self._keys = now, await self.call(calls.get_jwks())
         return self._keys[1]

@@ -30,6 +30,7 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.channel = Channel(settings)
+        self.monotonic = time.monotonic
         self._keys: tuple[float, Jwks] | None = None
 
     def request_id(self, given: str | None) -> str:
@@ -58,7 +59,7 @@ class Core:
 
     def watch(self, call: Call[Trusonafication], seconds: float) -> Iterator[Trusonafication]:
         """Each new state of a trusonafication up to its end, over any number of streams."""
-        patience, seen = Patience(seconds, time.monotonic, self.settings.random.random), 0
+        patience, seen = Patience(seconds, self.monotonic, self.settings.random.random), 0
         while True:
             failure, ended = None, False
             stream = self.channel.stream(call.method, call.request, call.response, patience.remaining())
@@ -80,7 +81,7 @@ class Core:
 
     def keys(self, *, refresh: bool) -> Jwks:
         """The deployment's keys, from the cache if they are young enough."""
-        now = time.monotonic()
+        now = self.monotonic()
         if refresh or self._keys is None or now - self._keys[0] > _KEYS_SECONDS:
             self._keys = now, self.call(calls.get_jwks())
         return self._keys[1]
