@@ -56,7 +56,8 @@ def proto(value: Any) -> Any:
     if isinstance(value, Jwks):
         return value.document
     if is_dataclass(value):
-        written = {field.name: proto(getattr(value, field.name)) for field in fields(value)}
+        fields_of_ones_own = {"custom_fields": value.custom_fields} if isinstance(value, nodkey.Trusonafication) else {}
+        written = fields_of_ones_own | {field.name: proto(getattr(value, field.name)) for field in fields(value)}
         return {name: str(member) if name in INT64 else member for name, member in written.items() if member is not None}
     if isinstance(value, ProtoEnum):
         return value.proto_name

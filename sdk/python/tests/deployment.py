@@ -45,7 +45,7 @@ class Deployment:
         settings: dict[str, Any] = {"cwd": self.folder, "env": self.environment(**environment), "timeout": 120}
         done = subprocess.run(command, capture_output=True, check=False, text=True, **settings)
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return str(done.stdout)
 
     def nodkey(self, *arguments: str) -> Any:
         """Runs `nodkey`, and returns the JSON that it printed."""

@@ -86,6 +86,25 @@ async def test_a_wait_survives_a_restart_of_the_server(server: FakeServer, conne
     assert len(server.asked) == 2
 
 
+async def test_the_attempt_after_one_that_found_nobody_finds_a_server_that_is_back(server: FakeServer, connect: Connect) -> None:
+    server.answer("GetTrusonafication", ACCEPTED)
+    driver = connect(server.url)
+    await driver.call(lambda client: client.trusonafications.get("t"))
+    server.stop()
+    channel = driver.client._core.channel
+
+    def pause(_: float) -> None:
+        server.start()
+
+    async def pause_asynchronously(_: float) -> None:
+        server.start()
+
+    channel.pause = pause if isinstance(driver.client, Nodkey) else pause_asynchronously
+    assert (await driver.call(lambda client: client.trusonafications.get("t"))).is_success
+    assert len(server.asked) == 2
+    assert len(channel._connections) == 1, "the lost one is closed"
+
+
 async def test_watching_says_each_state_once_over_any_number_of_streams(server: FakeServer, connect: Connect) -> None:
     server.answer(WATCH, PENDING, Refusal(grpc.StatusCode.UNAVAILABLE))
     server.answer(WATCH, PENDING)

@@ -112,6 +112,11 @@ class Failure:
     has_reason: bool
     error: NodkeyError
 
+    @property
+    def is_of_connection(self) -> bool:
+        """Whether nobody answered, so that the next attempt needs another connection."""
+        return not self.has_reason and self.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+
 
 class AttemptFailed(Exception):
     """An attempt failed; it may be repeated."""

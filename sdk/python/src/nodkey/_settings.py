@@ -25,10 +25,8 @@ _OPTIONS: ChannelOptions = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    # Connecting takes at most 5 s, and is tried again soon.
+    # Connecting takes at most 5 s.
     ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
 

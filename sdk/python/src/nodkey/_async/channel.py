@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import grpc
@@ -16,67 +17,89 @@ from nodkey._settings import Settings
 M = TypeVar("M", bound=Message)
 
 
+class _Connection:
+    """A channel of gRPC, and how many calls use it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.uses = 0
+
+
 class AsyncChannel:
-    """A connection that is made on first use, and again when it is lost. It belongs to the event loop of its first use."""
+    """A connection that is made on first use, and again when it is lost. It belongs to the event loop of its first use.
+
+    A channel of gRPC fails what is sent while it pauses before it reconnects, so an attempt made meanwhile would be none. Here the attempt
+    after one that found nobody has a new channel, and the old one is closed when the last call is off it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._channel: grpc.aio.Channel | None = None
+        self._current: _Connection | None = None
+        self._connections: set[_Connection] = set()
         self._closed = False
 
     async def attempt(self, method: str, request: Message, response: type[M], seconds: float) -> M:
         """Sends a request once. Raises AttemptFailed."""
-        send = self._open().unary_unary(method, type(request).SerializeToString, response.FromString)
-        try:
+        async with self._connected() as channel:
+            send = channel.unary_unary(method, type(request).SerializeToString, response.FromString)
             answer: M = await send(request, timeout=seconds, metadata=self._settings.metadata())
-        except grpc.aio.AioRpcError as error:
-            raise self._failed(error) from None
-        except asyncio.CancelledError:
-            self._refuse_if_closed()
-            raise
-        return answer
+            return answer
 
     async def stream(self, method: str, request: Message, response: type[M], seconds: float) -> AsyncGenerator[M, None]:
         """Sends a request that is answered by a stream. Raises AttemptFailed. To leave it early cancels it."""
-        send = self._open().unary_stream(method, type(request).SerializeToString, response.FromString)
-        call = send(request, timeout=seconds, metadata=self._settings.metadata())
-        try:
-            async for message in call:
-                yield message
-        except grpc.aio.AioRpcError as error:
-            raise self._failed(error) from None
-        except asyncio.CancelledError:
-            self._refuse_if_closed()
-            raise
-        finally:
-            call.cancel()
+        async with self._connected() as channel:
+            send = channel.unary_stream(method, type(request).SerializeToString, response.FromString)
+            call = send(request, timeout=seconds, metadata=self._settings.metadata())
+            try:
+                async for message in call:
+                    yield message
+            finally:
+                call.cancel()
 
     async def pause(self, seconds: float) -> None:
         """Waits before the next attempt."""
         await asyncio.sleep(seconds)
-        self._open()
 
     async def close(self) -> None:
         """Ends the connection, and the calls that are in progress."""
         self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        for connection in tuple(self._connections):
+            await connection.channel.close()
 
-    def _open(self) -> grpc.aio.Channel:
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel to use for one call, whose errors it translates."""
         if self._closed:
             raise client_closed()
-        if self._channel is None:
-            settings = self._settings
-            if settings.is_secure:
-                credentials = grpc.ssl_channel_credentials(settings.authority)
-                self._channel = grpc.aio.secure_channel(settings.target, credentials, settings.options)
-            else:
-                self._channel = grpc.aio.insecure_channel(settings.target, settings.options)
-        return self._channel
+        connection = self._current = self._current or self._connect()
+        connection.uses += 1
+        try:
+            yield connection.channel
+        except grpc.aio.AioRpcError as error:
+            trailers: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
+            failure = failure_of(error.code(), error.details(), trailers, self._settings.url)
+            if failure.is_of_connection and self._current is connection:
+                self._current = None
+            raise AttemptFailed(failure) from None
+        except asyncio.CancelledError:
+            self._refuse_if_closed()
+            raise
+        finally:
+            connection.uses -= 1
+            if connection.uses == 0 and self._current is not connection:
+                self._connections.discard(connection)
+                await connection.channel.close()
 
-    def _failed(self, error: grpc.aio.AioRpcError) -> AttemptFailed:
-        trailers: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
-        return AttemptFailed(failure_of(error.code(), error.details(), trailers, self._settings.url))
+    def _connect(self) -> _Connection:
+        settings = self._settings
+        if settings.is_secure:
+            credentials = grpc.ssl_channel_credentials(settings.authority)
+            channel = grpc.aio.secure_channel(settings.target, credentials, settings.options)
+        else:
+            channel = grpc.aio.insecure_channel(settings.target, settings.options)
+        connection = _Connection(channel)
+        self._connections.add(connection)
+        return connection
 
     def _refuse_if_closed(self) -> None:
         """Calls that end because the client was closed look cancelled. Nobody cancelled their task."""

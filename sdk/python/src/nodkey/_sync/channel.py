@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import grpc
@@ -15,67 +16,97 @@ from nodkey._settings import Settings
 M = TypeVar("M", bound=Message)
 
 
+class _Connection:
+    """A channel of gRPC, and how many calls use it."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.uses = 0
+
+
 class Channel:
-    """A connection that is made on first use, and again when it is lost. Threads may share it."""
+    """A connection that is made on first use, and again when it is lost. Threads may share it.
+
+    As with the asynchronous one, the attempt after one that found nobody has a new channel.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        #: Guards what follows.
         self._lock = threading.Lock()
-        self._channel: grpc.Channel | None = None
+        self._current: _Connection | None = None
+        self._connections: set[_Connection] = set()
         self._closed = threading.Event()
 
     def attempt(self, method: str, request: Message, response: type[M], seconds: float) -> M:
         """Sends a request once. Raises AttemptFailed."""
-        send = self._open().unary_unary(method, type(request).SerializeToString, response.FromString)
-        try:
+        with self._connected() as channel:
+            send = channel.unary_unary(method, type(request).SerializeToString, response.FromString)
             answer: M = send(request, timeout=seconds, metadata=self._settings.metadata())
-        except (grpc.RpcError, ValueError) as error:
-            raise self._failed(error) from None
-        return answer
+            return answer
 
     def stream(self, method: str, request: Message, response: type[M], seconds: float) -> Generator[M, None, None]:
         """Sends a request that is answered by a stream. Raises AttemptFailed. To leave it early cancels it."""
-        send = self._open().unary_stream(method, type(request).SerializeToString, response.FromString)
-        call = None
-        try:
+        with self._connected() as channel:
+            send = channel.unary_stream(method, type(request).SerializeToString, response.FromString)
             call = send(request, timeout=seconds, metadata=self._settings.metadata())
-            yield from call
-        except (grpc.RpcError, ValueError) as error:
-            raise self._failed(error) from None
-        finally:
-            if call is not None:
+            try:
+                yield from call
+            finally:
                 call.cancel()
 
     def pause(self, seconds: float) -> None:
         """Waits before the next attempt, unless the client is closed meanwhile."""
         self._closed.wait(seconds)
-        self._open()
 
     def close(self) -> None:
         """Ends the connection, and the calls that are in progress in other threads."""
         with self._lock:
             self._closed.set()
-            if self._channel is not None:
-                self._channel.close()
+            connections = tuple(self._connections)
+        for connection in connections:
+            connection.channel.close()
 
-    def _open(self) -> grpc.Channel:
+    @contextmanager
+    def _connected(self) -> Iterator[grpc.Channel]:
+        """A channel to use for one call, whose errors it translates."""
         with self._lock:
             if self._closed.is_set():
                 raise client_closed()
-            if self._channel is None:
-                settings = self._settings
-                if settings.is_secure:
-                    credentials = grpc.ssl_channel_credentials(settings.authority)
-                    self._channel = grpc.secure_channel(settings.target, credentials, settings.options)
-                else:
-                    self._channel = grpc.insecure_channel(settings.target, settings.options)
-            return self._channel
+            connection = self._current = self._current or self._connect()
+            connection.uses += 1
+        try:
+            yield connection.channel
+        except (grpc.RpcError, ValueError) as error:
+            raise self._failed(error, connection) from None
+        finally:
+            with self._lock:
+                connection.uses -= 1
+                is_over = connection.uses == 0 and self._current is not connection
+                if is_over:
+                    self._connections.discard(connection)
+            if is_over:
+                connection.channel.close()
 
-    def _failed(self, error: Exception) -> AttemptFailed:
+    def _connect(self) -> _Connection:
+        settings = self._settings
+        if settings.is_secure:
+            credentials = grpc.ssl_channel_credentials(settings.authority)
+            channel = grpc.secure_channel(settings.target, credentials, settings.options)
+        else:
+            channel = grpc.insecure_channel(settings.target, settings.options)
+        connection = _Connection(channel)
+        self._connections.add(connection)
+        return connection
+
+    def _failed(self, error: Exception, connection: _Connection) -> Exception:
         # A channel that is closed at this moment says so by ValueError.
         if self._closed.is_set():
-            raise client_closed() from None
+            return client_closed()
         if not isinstance(error, grpc.Call):
-            raise error
-        trailers = error.trailing_metadata() or ()
-        return AttemptFailed(failure_of(error.code(), error.details(), trailers, self._settings.url))
+            return error
+        failure = failure_of(error.code(), error.details(), error.trailing_metadata() or (), self._settings.url)
+        with self._lock:
+            if failure.is_of_connection and self._current is connection:
+                self._current = None
+        return AttemptFailed(failure)
