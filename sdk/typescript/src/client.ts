@@ -27,7 +27,7 @@ export interface NodkeyOptions {
   /** The audience of the deployment, if its operator changed it. Default: `NODKEY_AUDIENCE`, otherwise `nodkey`. */
   readonly audience?: string | undefined;
   /** Time and randomness, for tests. Default: the system's. */
-  readonly environment?: Partial<Environment> | undefined;
+  readonly environment?: Environment | undefined;
 }
 
 /**
@@ -69,7 +69,7 @@ export class Nodkey {
     const credential = new Credential(token, secret, options.audience ?? NODKEY_AUDIENCE ?? 'nodkey');
     const ca =
       options.caCertificate ?? (NODKEY_CA_CERTIFICATE ? readFileSync(NODKEY_CA_CERTIFICATE, 'utf8') : undefined);
-    const connection = new Connection(parseUrl(url), ca, credential, { ...SYSTEM, ...options.environment });
+    const connection = new Connection(parseUrl(url), ca, credential, options.environment ?? SYSTEM);
     this.#connection = connection;
     this.bindings = new Bindings(connection);
     this.users = new Users(connection);

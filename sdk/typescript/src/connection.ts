@@ -10,12 +10,14 @@ import {
   type Client,
   type Transport,
 } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 
+import { checkRequest } from './check-request.js';
 import type { Credential } from './credential.js';
 import type { Environment } from './environment.js';
 import { NodkeyError } from './error.js';
 import { pauseAfter } from './retry.js';
+import { Sessions } from './sessions.js';
 
 /** Milliseconds that an attempt may take. */
 const ATTEMPT = 10_000;
@@ -27,6 +29,9 @@ const PONG = 5_000;
 /** The largest message that is read, in bytes: a page of large custom fields. */
 const MAX_MESSAGE = 128 << 20;
 
+/** How the library calls it when a connection breaks or is not made. */
+const BROKEN = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal];
+
 /** What every call takes. */
 export interface CallOptions {
   /** Cancels the call, which then throws the signal's reason. */
@@ -37,7 +42,7 @@ export interface CallOptions {
 export class Connection {
   readonly environment: Environment;
   readonly #credential: Credential;
-  readonly #sessions: Http2SessionManager;
+  readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #url: string;
 
@@ -46,9 +51,9 @@ export class Connection {
     this.#credential = credential;
     this.#url = url.origin;
     const pings = { pingIntervalMs: PING, pingTimeoutMs: PONG };
-    this.#sessions = new Http2SessionManager(url, pings, { createConnection: (authority) => open(authority, ca) });
+    this.#sessions = new Sessions(url, pings, { createConnection: (authority) => open(authority, ca) });
     // Compressed messages are refused by gateways, and need not be offered.
-    const limits = { acceptCompression: [], readMaxBytes: MAX_MESSAGE };
+    const limits = { acceptCompression: [], readMaxBytes: MAX_MESSAGE, interceptors: [checkRequest] };
     this.#transport = createGrpcTransport({ ...limits, baseUrl: url.origin, sessionManager: this.#sessions });
   }
 
@@ -82,15 +87,16 @@ export class Connection {
     return { headers, ...(signal && { signal }) };
   }
 
-  /** What a call failed with. An error that no library knows is thrown on. */
+  /** What a call failed with. What is not about the call is thrown on. */
   statusOf(error: unknown): ConnectError {
     if (!(error instanceof ConnectError)) throw error;
     const { cause } = error;
+    if (cause instanceof NodkeyError) throw cause;
+    const isOfServer = [...error.metadata.keys()].length > 0;
+    if (isOfServer || !BROKEN.includes(error.code)) return error;
     // Of the network: the library's text is that of Node.js, or none, and does not say where.
-    const isOfNetwork = cause instanceof Error && 'code' in cause && error.code !== Code.DeadlineExceeded;
-    return isOfNetwork
-      ? new ConnectError(`cannot reach ${this.#url}: ${describe(cause)}`, error.code, error.metadata, undefined, cause)
-      : error;
+    const text = cause instanceof Error ? describe(cause) : error.rawMessage;
+    return new ConnectError(`cannot reach ${this.#url}: ${text}`, Code.Unavailable, undefined, undefined, cause);
   }
 
   /** Ends the connection and what is under way. */

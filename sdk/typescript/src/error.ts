@@ -89,8 +89,12 @@ export class NodkeyError extends Error {
   }
 
   /** @internal An error that no server sent. */
-  static client(reason: ClientReason, message: string, options?: ErrorOptions): NodkeyError {
-    return new NodkeyError({ reason, kind: KINDS_OF_REASONS[reason], message }, options);
+  static client(
+    reason: ClientReason,
+    message: string,
+    { fields, ...options }: ErrorOptions & { fields?: readonly FieldViolation[] } = {},
+  ): NodkeyError {
+    return new NodkeyError({ reason, kind: KINDS_OF_REASONS[reason], message, ...(fields && { fields }) }, options);
   }
 
   /** @internal The error of a call that was refused, or did not reach the server. */
