@@ -221,6 +221,7 @@ class Program:
         self._blocking = blocking
         self._tasks: dict[Any, asyncio.Task[None]] = {}
         self._client: AsyncNodkey | None = None
+        self._shared: Nodkey | None = None
 
     async def read(self) -> None:
         """Reads commands up to the end of the input."""
@@ -237,6 +238,8 @@ class Program:
             task.cancel()
         if self._client is not None:
             await self._client.close()
+        if self._shared is not None:
+            self._shared.close()
 
     async def _answer(self, command: dict[str, Any]) -> None:
         call, given = command["call"], command.get("params", {})
@@ -253,13 +256,20 @@ class Program:
             self._reply(command["id"], error=error(caught))
 
     async def _in_a_thread(self, call: str, given: dict[str, Any]) -> dict[str, Any]:
-        # To close a client is how another thread cancels what it waits for.
-        with Nodkey() as client:
-            try:
-                return await asyncio.to_thread(run_blocking, client, call, given)
-            except asyncio.CancelledError:
+        """What waits has a client of its own: to close it is how another thread cancels that."""
+        has_its_own = call in ("trusonafications.wait", "trusonafications.watch")
+        client = Nodkey() if has_its_own else self._shared or Nodkey()
+        self._shared = self._shared if has_its_own else client
+        is_over = has_its_own
+        try:
+            return await asyncio.to_thread(run_blocking, client, call, given)
+        except asyncio.CancelledError:
+            is_over = True
+            raise
+        finally:
+            if is_over:
+                self._shared = None if self._shared is client else self._shared
                 client.close()
-                raise
 
     @staticmethod
     def _reply(identifier: Any, **outcome: Any) -> None:

@@ -57,10 +57,11 @@ class Deployment:
         server = self.described["server"]
         return {"url": self.described["http"], "token": server["token"], "secret": server["secret"]}
 
-    def stop(self) -> None:
-        """Ends all of it."""
+    def stop(self, name: str = "") -> None:
+        """Ends what was started last first: all of it, or the process whose command has this in it."""
         for process in reversed(self._processes):
-            process.terminate()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            if name in str(process.args):
+                process.terminate()
+                process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()

@@ -71,6 +71,7 @@ class Asked:
     request: Any
     metadata: dict[str, str]
     seconds: float | None
+    peer: str
 
 
 #: A message, a refusal, or an event: nothing is answered before it is set, which stopping does.
@@ -123,7 +124,7 @@ class FakeServer(grpc.GenericRpcHandler):
 
         def parts(request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
             metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-            self.asked.append(Asked(name, request, metadata, context.time_remaining()))
+            self.asked.append(Asked(name, request, metadata, context.time_remaining(), context.peer()))
             context.add_callback(self.ended.set)
             self.arrived.release()
             queue = self.answers[name]

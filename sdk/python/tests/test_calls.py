@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 
 import nodkey
 from fake import SECRET, TOKEN, Driver, FakeServer, Refusal
-from nodkey import FieldViolation, Kind, NodkeyError
+from nodkey import FieldViolation, Kind, NodkeyError, _settings
 from nodkey._keys import b64u_decode
 from nodkey._proto.binding.v1 import bindings_pb2, users_pb2
 from nodkey._proto.notification.v1 import deliveries_pb2, endpoints_pb2
@@ -252,3 +253,21 @@ async def test_no_secret_is_in_a_message_or_the_text_of_an_object(server: FakeSe
     shown = [driver.client, created, caught.value, core.settings, core.settings.credential, vars(caught.value)]
     for text in map(repr, shown):
         assert not any(secret in text for secret in (SECRET, TOKEN, "whsec_SECRET", "Bearer")), text
+
+
+async def test_who_accepts_a_connection_and_says_nothing_did_not_answer_in_time(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = dict(_settings._OPTIONS) | {"grpc.min_reconnect_backoff_ms": 100}
+    monkeypatch.setattr(_settings, "_OPTIONS", tuple(options.items()))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(NodkeyError) as caught:
+            await connect(url).call(lambda client: client.users.get("ada"))
+    assert (caught.value.reason, caught.value.message) == ("DEADLINE_EXCEEDED", f"no answer from {url} in time")
+
+
+async def test_an_attempt_after_one_without_an_answer_is_on_a_new_connection(server: FakeServer, connect: Connect) -> None:
+    driver = connect(server.url, timeout=0.3)
+    server.answer("GetUser", threading.Event())
+    server.answer("GetUser", users_pb2.User(user_identifier="ada"))
+    await driver.call(lambda client: client.users.get("ada"))
+    assert len({asked.peer for asked in server.asked}) == 2

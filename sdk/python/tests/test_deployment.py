@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from nodkey import (
 )
 
 pytestmark = pytest.mark.deployment
+#: What runs the README: with the package installed as anybody would.
+PYTHON = os.environ.get("NODKEY_PYTHON", sys.executable)
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 
 
@@ -61,7 +64,7 @@ def test_the_first_login_of_the_readme_is_one(dev: Deployment) -> None:
     login = block("python", "evidence.json")
     assert len([line for line in login.splitlines() if line.strip()]) <= 30
     (dev.folder / "login.py").write_text(login)
-    assert dev.run(sys.executable, "login.py") == "ada is logged in\n"
+    assert dev.run(PYTHON, "login.py") == "ada is logged in\n"
     archive = Nodkey(**dev.client).jwks.archive()
     kept = json.loads((dev.folder / "evidence.json").read_text())
     assert verify_evidence(kept, archive, Expected(user="ada", level=2)).is_success

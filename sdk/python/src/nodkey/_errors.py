@@ -134,6 +134,9 @@ def client_closed() -> NodkeyError:
 def failure_of(code: grpc.StatusCode, details: str | None, trailers: Iterable[tuple[str, str | bytes]], url: str) -> Failure:
     """Reads the status of an attempt, and its details (google.rpc)."""
     info, fields, retry_after = _details(trailers)
+    if info is None and code is grpc.StatusCode.UNAVAILABLE and "timed out" in (details or ""):
+        # While it connects gRPC has a deadline of its own, and only its text says that it passed.
+        code = grpc.StatusCode.DEADLINE_EXCEEDED
     kind = _KINDS.get(code.name, Kind.INTERNAL)
     if info is not None and info.metadata.get("kind") in Kind.__members__:
         kind = Kind(info.metadata["kind"])

@@ -45,7 +45,7 @@ class Settings:
     #: Seconds of one attempt.
     timeout: float
     random: Random = field(repr=False)
-    options: ChannelOptions = field(default=_OPTIONS, repr=False)
+    options: ChannelOptions = field(repr=False)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """The metadata of one attempt, with a token of its own."""
@@ -84,6 +84,7 @@ def settings_of(
         credential=credential,
         timeout=timeout,
         random=random,
+        options=_OPTIONS,
     )
 
 
