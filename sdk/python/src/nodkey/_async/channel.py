@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class AsyncChannel:
             await connection.channel.close()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[grpc.aio.Channel]:
+    async def _connected(self) -> AsyncGenerator[grpc.aio.Channel, None]:
         """A channel to use for one call, whose errors it translates."""
         if self._closed:
             raise client_closed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -68,7 +68,7 @@ class Channel:
             connection.channel.close()
 
     @contextmanager
-    def _connected(self) -> Iterator[grpc.Channel]:
+    def _connected(self) -> Generator[grpc.Channel, None, None]:
         """A channel to use for one call, whose errors it translates."""
         with self._lock:
             if self._closed.is_set():

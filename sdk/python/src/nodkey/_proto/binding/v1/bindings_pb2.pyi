@@ -1,10 +1,13 @@
+import datetime
+
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -43,7 +46,7 @@ class Binding(_message.Message):
     user_frozen: bool
     vouched_by: str
     user_devices: _containers.RepeatedCompositeFieldContainer[UserDevice]
-    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., state: _Optional[_Union[BindingState, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., activated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., deactivated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., user_frozen: bool = ..., vouched_by: _Optional[str] = ..., user_devices: _Optional[_Iterable[_Union[UserDevice, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., state: _Optional[_Union[BindingState, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., activated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deactivated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_frozen: bool = ..., vouched_by: _Optional[str] = ..., user_devices: _Optional[_Iterable[_Union[UserDevice, _Mapping]]] = ...) -> None: ...
 
 class UserDevice(_message.Message):
     __slots__ = ("activated_at", "is_this")
@@ -51,7 +54,7 @@ class UserDevice(_message.Message):
     IS_THIS_FIELD_NUMBER: _ClassVar[int]
     activated_at: _timestamp_pb2.Timestamp
     is_this: bool
-    def __init__(self, activated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., is_this: bool = ...) -> None: ...
+    def __init__(self, activated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_this: bool = ...) -> None: ...
 
 class CreateBindingRequest(_message.Message):
     __slots__ = ("request_id", "user_identifier", "device_identifier")

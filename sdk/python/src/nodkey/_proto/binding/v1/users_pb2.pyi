@@ -1,3 +1,5 @@
+import datetime
+
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.binding.v1 import bindings_pb2 as _bindings_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
@@ -6,7 +8,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -41,7 +44,7 @@ class Freeze(_message.Message):
     frozen_by: FrozenBy
     frozen_by_device: str
     note: str
-    def __init__(self, frozen_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., frozen_by: _Optional[_Union[FrozenBy, str]] = ..., frozen_by_device: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+    def __init__(self, frozen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen_by: _Optional[_Union[FrozenBy, str]] = ..., frozen_by_device: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class DeactivateUserRequest(_message.Message):
     __slots__ = ("user_identifier",)

@@ -1,10 +1,13 @@
+import datetime
+
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -53,7 +56,7 @@ class PresenceKey(_message.Message):
     thumbprint: str
     counts: bool
     since: _timestamp_pb2.Timestamp
-    def __init__(self, kind: _Optional[_Union[PresenceKind, str]] = ..., jwk: _Optional[str] = ..., thumbprint: _Optional[str] = ..., counts: bool = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[PresenceKind, str]] = ..., jwk: _Optional[str] = ..., thumbprint: _Optional[str] = ..., counts: bool = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Device(_message.Message):
     __slots__ = ("id", "relying_party_id", "device_key", "presence_keys", "name", "platform", "app_version", "retired", "created_at", "updated_at", "last_seen_at", "key_statement", "key_signatures", "capabilities")
@@ -85,7 +88,7 @@ class Device(_message.Message):
     key_statement: str
     key_signatures: _containers.RepeatedScalarFieldContainer[str]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., device_key: _Optional[str] = ..., presence_keys: _Optional[_Iterable[_Union[PresenceKey, _Mapping]]] = ..., name: _Optional[str] = ..., platform: _Optional[_Union[Platform, str]] = ..., app_version: _Optional[str] = ..., retired: bool = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., key_statement: _Optional[str] = ..., key_signatures: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., device_key: _Optional[str] = ..., presence_keys: _Optional[_Iterable[_Union[PresenceKey, _Mapping]]] = ..., name: _Optional[str] = ..., platform: _Optional[_Union[Platform, str]] = ..., app_version: _Optional[str] = ..., retired: bool = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_statement: _Optional[str] = ..., key_signatures: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PhoneCall(_message.Message):
     __slots__ = ("proof", "body")
@@ -109,7 +112,7 @@ class DeviceChallenge(_message.Message):
     nonce: str
     seq: int
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, nonce: _Optional[str] = ..., seq: _Optional[int] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, nonce: _Optional[str] = ..., seq: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RegisterDeviceRequest(_message.Message):
     __slots__ = ("relying_party_id", "device_key", "presence_keys", "name", "platform", "app_version", "key_statement", "key_signatures", "call")
@@ -237,7 +240,7 @@ class VerifiedTransfer(_message.Message):
     new_device_id: str
     act: TransferAct
     challenged_at: _timestamp_pb2.Timestamp
-    def __init__(self, new_device_id: _Optional[str] = ..., act: _Optional[_Union[TransferAct, str]] = ..., challenged_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, new_device_id: _Optional[str] = ..., act: _Optional[_Union[TransferAct, str]] = ..., challenged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RetireDeviceRequest(_message.Message):
     __slots__ = ("device_id",)

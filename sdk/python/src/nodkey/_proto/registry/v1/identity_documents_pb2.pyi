@@ -1,3 +1,5 @@
+import datetime
+
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
 from nodkey._proto.registry.v1 import devices_pb2 as _devices_pb2
@@ -5,7 +7,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -49,7 +52,7 @@ class IdentityDocument(_message.Message):
     verified_at: _timestamp_pb2.Timestamp
     created_at: _timestamp_pb2.Timestamp
     counts: bool
-    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., user_identifier: _Optional[str] = ..., hash: _Optional[str] = ..., type: _Optional[_Union[DocumentType, str]] = ..., verification_status: _Optional[_Union[VerificationStatus, str]] = ..., verified_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., counts: bool = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., user_identifier: _Optional[str] = ..., hash: _Optional[str] = ..., type: _Optional[_Union[DocumentType, str]] = ..., verification_status: _Optional[_Union[VerificationStatus, str]] = ..., verified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: bool = ...) -> None: ...
 
 class RegisterIdentityDocumentRequest(_message.Message):
     __slots__ = ("device_id", "hash", "type", "call")

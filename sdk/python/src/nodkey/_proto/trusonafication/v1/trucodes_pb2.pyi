@@ -1,8 +1,11 @@
+import datetime
+
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -28,7 +31,7 @@ class TruCode(_message.Message):
     payload: str
     expires_at: _timestamp_pb2.Timestamp
     match_number: str
-    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., payload: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., match_number: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., payload: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., match_number: _Optional[str] = ...) -> None: ...
 
 class GetTruCodeStatusRequest(_message.Message):
     __slots__ = ("id", "origin")
@@ -46,7 +49,7 @@ class TruCodeStatus(_message.Message):
     id: str
     paired: bool
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., paired: bool = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., paired: bool = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTruCodeContextRequest(_message.Message):
     __slots__ = ("reference",)
@@ -66,7 +69,7 @@ class TruCodeContext(_message.Message):
     place: str
     match_number: bool
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, relying_party_name: _Optional[str] = ..., origin: _Optional[str] = ..., place: _Optional[str] = ..., match_number: bool = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, relying_party_name: _Optional[str] = ..., origin: _Optional[str] = ..., place: _Optional[str] = ..., match_number: bool = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PairTruCodeRequest(_message.Message):
     __slots__ = ("payload", "identifier", "proven", "match_number")

@@ -1,3 +1,5 @@
+import datetime
+
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nodkey._proto.options.v1 import options_pb2 as _options_pb2
@@ -5,7 +7,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -98,7 +101,7 @@ class Trusonafication(_message.Message):
     custom_fields_json: str
     context: str
     request_context: RequestContext
-    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., desired_level: _Optional[int] = ..., action: _Optional[str] = ..., resource: _Optional[str] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., trucode_id: _Optional[str] = ..., prompt: bool = ..., user_presence: bool = ..., show_identity_document: bool = ..., custom_fields: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., callback_url: _Optional[str] = ..., relying_party_name: _Optional[str] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., number_match: _Optional[_Union[NumberMatch, str]] = ..., version: _Optional[int] = ..., custom_fields_json: _Optional[str] = ..., context: _Optional[str] = ..., request_context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., relying_party_id: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., desired_level: _Optional[int] = ..., action: _Optional[str] = ..., resource: _Optional[str] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., trucode_id: _Optional[str] = ..., prompt: bool = ..., user_presence: bool = ..., show_identity_document: bool = ..., custom_fields: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., callback_url: _Optional[str] = ..., relying_party_name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., number_match: _Optional[_Union[NumberMatch, str]] = ..., version: _Optional[int] = ..., custom_fields_json: _Optional[str] = ..., context: _Optional[str] = ..., request_context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
 
 class RequestContext(_message.Message):
     __slots__ = ("address", "browser", "place")
@@ -164,7 +167,7 @@ class CreateTrusonaficationRequest(_message.Message):
     context: str
     request_context: RequestContext
     shows_number: bool
-    def __init__(self, request_id: _Optional[str] = ..., desired_level: _Optional[int] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., trucode_id: _Optional[str] = ..., action: _Optional[str] = ..., resource: _Optional[str] = ..., prompt: bool = ..., user_presence: bool = ..., show_identity_document: bool = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., custom_fields: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., callback_url: _Optional[str] = ..., number_match: _Optional[_Union[NumberMatch, str]] = ..., custom_fields_json: _Optional[str] = ..., context: _Optional[str] = ..., request_context: _Optional[_Union[RequestContext, _Mapping]] = ..., shows_number: bool = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., desired_level: _Optional[int] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., trucode_id: _Optional[str] = ..., action: _Optional[str] = ..., resource: _Optional[str] = ..., prompt: bool = ..., user_presence: bool = ..., show_identity_document: bool = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., custom_fields: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., callback_url: _Optional[str] = ..., number_match: _Optional[_Union[NumberMatch, str]] = ..., custom_fields_json: _Optional[str] = ..., context: _Optional[str] = ..., request_context: _Optional[_Union[RequestContext, _Mapping]] = ..., shows_number: bool = ...) -> None: ...
 
 class CreateTrusonaficationResponse(_message.Message):
     __slots__ = ("trusonafication", "match_number")
@@ -240,7 +243,7 @@ class ListTrusonaficationsRequest(_message.Message):
     created_after: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
     oldest_first: bool
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., created_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_first: bool = ...) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., user_identifier: _Optional[str] = ..., device_identifier: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_first: bool = ...) -> None: ...
 
 class ListTrusonaficationsResponse(_message.Message):
     __slots__ = ("trusonafications", "next_page_token")
@@ -258,7 +261,7 @@ class CountTrusonaficationsRequest(_message.Message):
     created_after: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
     step_seconds: int
-    def __init__(self, created_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., step_seconds: _Optional[int] = ...) -> None: ...
+    def __init__(self, created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_seconds: _Optional[int] = ...) -> None: ...
 
 class CountTrusonaficationsResponse(_message.Message):
     __slots__ = ("counts", "truncated")
@@ -282,7 +285,7 @@ class TrusonaficationCount(_message.Message):
     rejected: int
     expired: int
     canceled: int
-    def __init__(self, start: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., in_progress: _Optional[int] = ..., accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., expired: _Optional[int] = ..., canceled: _Optional[int] = ...) -> None: ...
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_progress: _Optional[int] = ..., accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., expired: _Optional[int] = ..., canceled: _Optional[int] = ...) -> None: ...
 
 class CancelTrusonaficationRequest(_message.Message):
     __slots__ = ("id",)
@@ -376,7 +379,7 @@ class PendingTrusonafication(_message.Message):
     challenge: str
     expires_at: _timestamp_pb2.Timestamp
     self_started: bool
-    def __init__(self, id: _Optional[str] = ..., challenge: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., self_started: bool = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., challenge: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., self_started: bool = ...) -> None: ...
 
 class RespondRequest(_message.Message):
     __slots__ = ("device_id", "response")
@@ -396,4 +399,4 @@ class RespondResponse(_message.Message):
     status: Status
     accepted_level: int
     held_until: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., accepted_level: _Optional[int] = ..., held_until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., accepted_level: _Optional[int] = ..., held_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
