@@ -49,9 +49,9 @@ def test_what_is_not_json_is_not_read(text: str) -> None:
 
 @pytest.mark.parametrize("data", [b'"\xff"', "{}".encode("utf-16"), b"\xef\xbb\xbf{}"])
 def test_nothing_but_utf_8_is_read(data: bytes) -> None:
+    assert json.loads("{}".encode("utf-16")) == {}, "the library reads other encodings"
     with pytest.raises(InvalidJson):
         parse(data)
-    json.loads(data) if data[0] == 0xFF else None, "the library reads other encodings"
 
 
 def test_a_repeated_member_is_refused_where_it_matters_and_known_elsewhere() -> None:
@@ -73,10 +73,9 @@ def test_the_characters_of_a_member_are_those_of_the_text() -> None:
 
 
 def test_points_of_small_order_are_no_keys_and_no_parts_of_signatures() -> None:
-    encodings = [
-        y + (sign << 255) for y in (*_SMALL_ORDER, *(small + _P for small in _SMALL_ORDER if small + _P < 1 << 255)) for sign in (0, 1)
-    ]
-    assert len(encodings) >= 12
+    and_not_canonical = {*_SMALL_ORDER, *(y + _P for y in _SMALL_ORDER if y + _P < 1 << 255)}
+    encodings = [y + (sign << 255) for y in and_not_canonical for sign in (0, 1)]
+    assert len(encodings) == 14
     for encoding in encodings:
         point = encoding.to_bytes(32, "little")
         with pytest.raises(VerificationError, match="unknown_key"):
@@ -128,7 +127,7 @@ def test_a_signature_has_64_bytes_and_one_form_but_either_s_of_es256() -> None:
 
 @pytest.mark.parametrize("document", ["", "[]", "{}", '{"keys":{}}', '{"keys":null}', b"\xff"])
 def test_what_is_not_a_key_set_is_not_read(document: str | bytes) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(InvalidJson):
         Jwks(document)
 
 
@@ -157,6 +156,6 @@ def test_evidence_is_kept_as_it_was() -> None:
 
 
 def test_a_hash_depends_on_the_key_and_on_every_character() -> None:
-    hashes = {hash_user_identifier(key, user) for key in (b"k", b"K") for user in ("ada", "Ada", "ada ", "ädä", "ädä")}
+    hashes = {hash_user_identifier(key, user) for key in (b"k", b"K") for user in ("ada", "Ada", "ada ", "\u00e4", "a\u0308")}
     assert len(hashes) == 10
     assert all(len(digest) == 43 for digest in hashes)
