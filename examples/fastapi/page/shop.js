@@ -56,7 +56,9 @@ async function ask(path, body) {
     let status;
     do ({ status } = await shop('result'));
     while (status === 'IN_PROGRESS');
-    $('message').textContent = status.startsWith('ACCEPTED') ? 'Done.' : `Not done: ${status.toLowerCase()}.`;
+    // ACCEPTED_AT_LOWER_LEVEL is less than the shop asked for.
+    const done = status === 'ACCEPTED' || status === 'ACCEPTED_AT_HIGHER_LEVEL';
+    $('message').textContent = done ? 'Done.' : `Not done: ${status.toLowerCase()}.`;
   } catch (error) {
     failed(error);
   }
@@ -75,12 +77,18 @@ async function show() {
   $('user').textContent = user ?? '';
   const items = orders.map(({ to, amount, paid }) => Object.assign(document.createElement('li'), { textContent: `${amount} to ${to}: ${paid ? 'paid' : 'not paid'}` }));
   $('orders').replaceChildren(...items);
-  if (user) offering += 1;
-  else offer().catch(failed);
+  if (user) {
+    offering += 1;
+    // It is taken now: the next scan signs in.
+    $('new-name').value = '';
+  } else offer().catch(failed);
 }
 
 const fields = (form) => Object.fromEntries(new FormData(form));
 $('by-name').addEventListener('submit', (event) => (event.preventDefault(), ask('sign_in/name', fields(event.target))));
 $('pay').addEventListener('submit', (event) => (event.preventDefault(), ask('pay', fields(event.target))));
-$('sign-out').addEventListener('click', () => shop('sign_out', {}).then(show, failed));
+$('sign-out').addEventListener('click', async () => {
+  $('message').textContent = '';
+  await shop('sign_out', {}).then(show, failed);
+});
 show().catch(failed);
