@@ -12,12 +12,14 @@ import {
 } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 
+import type { CallOptions } from './call-options.js';
 import { checkRequest } from './check-request.js';
 import type { Credential } from './credential.js';
 import type { Environment } from './environment.js';
 import { NodkeyError } from './error.js';
 import { pauseAfter } from './retry.js';
 import { Sessions } from './sessions.js';
+import { errorOf } from './status.js';
 
 /** Milliseconds that an attempt may take. */
 const ATTEMPT = 10_000;
@@ -31,12 +33,6 @@ const MAX_MESSAGE = 128 << 20;
 
 /** How the library calls it when a connection breaks or is not made. */
 const BROKEN = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.Internal];
-
-/** What every call takes. */
-export interface CallOptions {
-  /** Cancels the call, which then throws the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** One connection to a deployment. It is opened by the first call, and again when it is lost. */
 export class Connection {
@@ -75,7 +71,7 @@ export class Connection {
         signal?.throwIfAborted();
         const status = this.statusOf(error);
         const pause = pauseAfter(this.environment, status, attempt);
-        if (pause === undefined) throw NodkeyError.from(status);
+        if (pause === undefined) throw errorOf(status);
         await this.environment.sleep(pause, signal);
       }
     }

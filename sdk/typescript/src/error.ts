@@ -1,11 +1,8 @@
-import { Code, ConnectError } from '@connectrpc/connect';
-
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from './gen/google/rpc/error_details_pb.js';
-
 /** What can be done about an error (docs/errors.md). */
 export type ErrorKind = (typeof KINDS)[number];
 
-const KINDS = [
+/** Every kind. */
+export const KINDS = [
   'INVALID',
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -18,21 +15,6 @@ const KINDS = [
   'UNAVAILABLE',
   'INTERNAL',
 ] as const;
-
-const KINDS_OF_CODES: Partial<Record<Code, ErrorKind>> = {
-  [Code.InvalidArgument]: 'INVALID',
-  [Code.OutOfRange]: 'INVALID',
-  [Code.Unauthenticated]: 'UNAUTHENTICATED',
-  [Code.PermissionDenied]: 'FORBIDDEN',
-  [Code.NotFound]: 'NOT_FOUND',
-  [Code.AlreadyExists]: 'CONFLICT',
-  [Code.Aborted]: 'CONFLICT',
-  [Code.FailedPrecondition]: 'PRECONDITION',
-  [Code.ResourceExhausted]: 'EXHAUSTED',
-  [Code.Unavailable]: 'UNAVAILABLE',
-  [Code.DeadlineExceeded]: 'UNAVAILABLE',
-  [Code.Canceled]: 'UNAVAILABLE',
-};
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
@@ -96,36 +78,4 @@ export class NodkeyError extends Error {
   ): NodkeyError {
     return new NodkeyError({ reason, kind: KINDS_OF_REASONS[reason], message, ...(fields && { fields }) }, options);
   }
-
-  /** @internal The error of a call that was refused, or did not reach the server. */
-  static from(status: ConnectError): NodkeyError {
-    const info = infoOf(status);
-    const [bad] = status.findDetails(BadRequestSchema);
-    const kind = KINDS.find((known) => known === info?.metadata['kind']) ?? KINDS_OF_CODES[status.code] ?? 'INTERNAL';
-    return new NodkeyError({
-      reason: info?.reason ?? nameOf(status.code),
-      kind,
-      message: status.rawMessage || `the call failed: ${nameOf(status.code)}`,
-      fields: bad?.fieldViolations.map(({ field, description }) => ({ field, description })) ?? [],
-      retryAfter: pauseOf(status),
-    });
-  }
-}
-
-/** What a server of ours says about an error. `undefined`: the connection broke, or something else answered. */
-export function infoOf(
-  status: ConnectError,
-): { readonly reason: string; readonly metadata: Record<string, string> } | undefined {
-  return status.findDetails(ErrorInfoSchema)[0];
-}
-
-/** After how many milliseconds the server says that the call may succeed. */
-export function pauseOf(status: ConnectError): number | undefined {
-  const delay = status.findDetails(RetryInfoSchema)[0]?.retryDelay;
-  return delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
-}
-
-/** The name of a gRPC code: `DEADLINE_EXCEEDED`. */
-function nameOf(code: Code): string {
-  return code === Code.Canceled ? 'CANCELLED' : Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
 }

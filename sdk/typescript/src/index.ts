@@ -5,7 +5,7 @@
  */
 
 export { Nodkey, type NodkeyOptions } from './client.js';
-export type { CallOptions } from './connection.js';
+export type { CallOptions } from './call-options.js';
 export type { Environment } from './environment.js';
 export { NodkeyError, type ClientReason, type ErrorKind, type FieldViolation } from './error.js';
 export type { List, Page } from './pages.js';

@@ -1,8 +1,8 @@
 import { Code } from '@connectrpc/connect';
 
 import type { Connection } from './connection.js';
-import { NodkeyError, pauseOf } from './error.js';
 import { backoff, isPassing } from './retry.js';
+import { errorOf, pauseOf } from './status.js';
 
 /** A stream that lasted so many milliseconds began well: a failure after it is the first. */
 const LASTED = 60_000;
@@ -27,7 +27,7 @@ export class Reconnects {
     const { environment } = this.#connection;
     const status = this.#connection.statusOf(error);
     // What is exhausted refills, and whoever waits does not take it from others.
-    if (!isPassing(status) && status.code !== Code.ResourceExhausted) throw NodkeyError.from(status);
+    if (!isPassing(status) && status.code !== Code.ResourceExhausted) throw errorOf(status);
     this.#failures = environment.now() - this.#began >= LASTED ? 1 : this.#failures + 1;
     await environment.sleep(pauseOf(status) ?? backoff(environment, this.#failures), signal);
   }

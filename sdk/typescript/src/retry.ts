@@ -3,7 +3,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 
 import type { Environment } from './environment.js';
-import { infoOf, pauseOf } from './error.js';
+import { infoOf, pauseOf } from './status.js';
 
 /** How often a call is tried. */
 export const ATTEMPTS = 3;

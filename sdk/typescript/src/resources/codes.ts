@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 
-import type { CallOptions, Connection } from '../connection.js';
+import type { CallOptions } from '../call-options.js';
+import type { Connection } from '../connection.js';
 import { TruCodeService } from '../gen/nodkey/trusonafication/v1/trucodes_pb.js';
 import type { Pairing } from '../types.js';
 

@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 
-import type { CallOptions, Connection } from '../connection.js';
+import type { CallOptions } from '../call-options.js';
+import type { Connection } from '../connection.js';
 import * as convert from '../convert.js';
 import { EndpointService, type CreateEndpointResponse } from '../gen/nodkey/notification/v1/endpoints_pb.js';
 import { List } from '../pages.js';

@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 
-import type { CallOptions, Connection } from '../connection.js';
+import type { CallOptions } from '../call-options.js';
+import type { Connection } from '../connection.js';
 import * as convert from '../convert.js';
 import { SigningKeyService } from '../gen/nodkey/registry/v1/signing_keys_pb.js';
 import type { KeySource } from '../verify/index.js';

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Client, ConnectError, Code } from '@connectrpc/connect';
 
-import type { CallOptions, Connection } from '../connection.js';
+import type { CallOptions } from '../call-options.js';
+import type { Connection } from '../connection.js';
 import * as convert from '../convert.js';
 import { NodkeyError } from '../error.js';
 import {

@@ -16,6 +16,7 @@ export const binary = path.join(process.env['NODKEY_BIN_DIR'] ?? path.join(top, 
 export interface Dev {
   readonly http: string;
   readonly relying_party_id: string;
+  readonly ca_certificate: string | null;
   readonly server: { readonly token: string; readonly secret: string };
 }
 
@@ -29,7 +30,7 @@ export interface Server {
   /** Makes a phone and registers it. */
   readonly phone: () => Promise<Phone>;
   /** Ends the process and starts it again with the same data and address. */
-  readonly restart: (meanwhile?: () => Promise<void>) => Promise<void>;
+  readonly restart: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -41,10 +42,10 @@ export interface Phone {
 }
 
 /** Starts a server; resolves when it is ready. */
-export async function start(): Promise<Server> {
+export async function start(...options: readonly string[]): Promise<Server> {
   mkdirSync(path.join(top, 'target'), { recursive: true });
   const folder = mkdtempSync(path.join(top, 'target/sdk-typescript-'));
-  let child = await run(folder, '127.0.0.1:0');
+  let child = await run(folder, '127.0.0.1:0', options);
   const dev = JSON.parse(readFileSync(path.join(folder, 'dev.json'), 'utf8')) as Dev;
   // Options first: what is named may begin with a hyphen.
   const nodkey = async (...[program, ...command]: readonly [string, ...string[]]) => {
@@ -66,10 +67,9 @@ export async function start(): Promise<Server> {
         answer: (decision) => answering(['phone', '--data-dir', folder, key, 'wait', '--decide', decision]),
       };
     },
-    async restart(meanwhile) {
+    async restart() {
       await end(child);
-      await meanwhile?.();
-      child = await run(folder, new URL(dev.http).host);
+      child = await run(folder, new URL(dev.http).host, options);
     },
     async stop() {
       await end(child);
@@ -78,35 +78,48 @@ export async function start(): Promise<Server> {
   };
 }
 
-/** Starts a process, and resolves when a line says that it is ready. */
-async function until(line: RegExp, command: readonly string[], stream: 'stdout' | 'stderr'): Promise<ChildProcess> {
-  const child = spawn(binary, command, { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts a program, and resolves when it prints such a line; at once without one. What it prints before it fails is in the error. */
+export async function until(
+  line: RegExp | undefined,
+  [program, ...args]: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv = {},
+  cwd?: string,
+): Promise<ChildProcess> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd });
+  if (line === undefined) {
+    // Nobody reads what it prints, which must not stop it.
+    child.stdout.resume();
+    child.stderr.resume();
+    return child;
+  }
   const said: string[] = [];
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject).once('exit', () => {
-      reject(new Error(`${binary} ${command.join(' ')}: ${said.join('\n')}`));
+      reject(new Error(`${program} ${args.join(' ')}: ${said.join('\n')}`));
     });
-    for (const name of ['stdout', 'stderr'] as const) {
-      readline.createInterface({ input: child[name] }).on('line', (text) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      readline.createInterface({ input: stream }).on('line', (text) => {
         said.push(text);
-        if (name === stream && line.test(text)) resolve();
+        if (line.test(text)) resolve();
       });
     }
   });
   return child;
 }
 
-function run(folder: string, address: string): Promise<ChildProcess> {
-  const command = ['dev', '--http', address, '--grpc', '127.0.0.1:0', '--data-dir', folder, '--demo', 'false'];
-  return until(/^Ctrl-C/, command, 'stdout');
+function run(folder: string, address: string, options: readonly string[]): Promise<ChildProcess> {
+  const own = ['--http', address, '--grpc', '127.0.0.1:0', '--data-dir', folder, '--demo', 'false'];
+  const command = ['dev', ...own, ...options];
+  return until(/^Ctrl-C/, [binary, ...command]);
 }
 
 async function answering(command: readonly string[]): Promise<() => Promise<void>> {
-  const child = await until(/waiting as/, command, 'stderr');
+  const child = await until(/waiting as/, [binary, ...command]);
   return () => end(child);
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** Ends a program in order. */
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
