@@ -47,6 +47,13 @@ test-api: tools ## Whether tools accept proto/ and /openapi.json, and the exampl
 	cargo build --package nodkey --bin nodkey --locked
 	scripts/test-api
 
+.PHONY: sdk
+sdk: tools ## The server SDKs of all languages, or LANGUAGES="rust python": vectors, scenarios, packages: about ten minutes
+	@scripts/tools test
+	@scripts/tools api
+	cargo build --workspace --bins --locked
+	scripts/test-sdk $(LANGUAGES)
+
 .PHONY: test-alerts
 test-alerts: ## Whether the rules for Prometheus are valid, and alert when they should
 	scripts/test-alerts

@@ -14,7 +14,9 @@ class Program:
     """The program of an SDK. Each command gets one reply."""
 
     def __init__(self, command, environment, log):
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("NODKEY_")}
+        # Nothing of the deployment but what the scenario gives.
+        others = ("NODKEY_", "SSL_CERT_", "NODE_EXTRA_CA_CERTS")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         self.log = open(log, "ab")
         self.process = subprocess.Popen(
             command, env={**inherited, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
