@@ -11,6 +11,7 @@ mod contract;
 mod dev;
 mod http;
 mod keys;
+mod links;
 mod log;
 mod metrics;
 mod operators;
