@@ -216,7 +216,7 @@ ENVIRONMENT = {"NODKEY_TOKEN", "NODKEY_SECRET", "NODKEY_CA_CERTIFICATE", "NODKEY
 
 def difference(wanted, got, at=""):
     """Where something lacks what is wanted; None where it has it. It may have more members, but no more items of a list. "*" is anything but
-    empty, null is a default value or none. A list with "..." may have other items, in any order."""
+    empty, null is a default value or none. A list with "..." may have other items, in any order, but none that is {"not"}."""
     where = at or "the reply"
     if wanted == "*":
         return None if got not in (None, "", [], {}) else f"{where} is empty"
@@ -228,9 +228,12 @@ def difference(wanted, got, at=""):
         found = (difference(value, got.get(name), f"{at}.{name}") for name, value in wanted.items())
         return next(filter(None, found), None)
     if isinstance(wanted, list) and "..." in wanted:
-        parts = [part for part in wanted if part != "..."]
-        missing = (part for part in parts if all(difference(part, item, at) for item in got or []))
-        return next((f"{where} has no {part}" for part in missing), None)
+        for part in wanted:
+            banned = part["not"] if isinstance(part, dict) and "not" in part else None
+            found = part == "..." or any(not difference(banned or part, item, at) for item in got or [])
+            if found == (banned is not None):
+                return f"{where} has {'a' if banned else 'no'} {banned or part}"
+        return None
     if isinstance(wanted, list):
         if not isinstance(got, list) or len(got) != len(wanted):
             return f"{where} has {len(got) if isinstance(got, list) else 'no'} items, not {len(wanted)}"
