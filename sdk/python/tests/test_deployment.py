@@ -137,26 +137,6 @@ async def test_many_waits_share_a_client(dev: Deployment, phone: list[str]) -> N
         assert {done.status for done in await asyncio.gather(*waits)} == {Status.CANCELED}
 
 
-async def test_somebody_logs_in_over_tls_by_the_authority_of_the_deployment_alone(tmp_path: Path, phone: list[str]) -> None:
-    secure = Deployment(tmp_path / "tls", "--tls")
-    try:
-        assert secure.described["http"].startswith("https://")
-        device = secure.nodkey("phone", "enrol", *phone)["device_identifier"]
-        authority = secure.folder / secure.described["ca_certificate"]
-        async with AsyncNodkey(**secure.client, ca_certificate=authority) as client:
-            await client.bindings.activate((await client.bindings.create(user="eve", device=device)).id)
-            created = await client.trusonafications.create(user="eve", action="log in", resource="Acme Bank")
-            waiting = asyncio.create_task(client.trusonafications.wait(created.id))
-            await asyncio.to_thread(secure.nodkey, "phone", "wait", "--decide", "accept", "--once", "--timeout", "60", *phone)
-            assert (await waiting).is_success
-            evidence = await client.trusonafications.evidence(created.id)
-            assert (await client.verify_evidence(evidence, Expected(user="eve", level=2))).is_success
-        with Nodkey(**secure.client) as stranger, pytest.raises(NodkeyError, match="UNAVAILABLE"):
-            stranger.users.get("eve")
-    finally:
-        secure.stop()
-
-
 def test_threads_share_a_client(dev: Deployment) -> None:
     found: list[Any] = []
     with Nodkey(**dev.client) as client:
