@@ -50,3 +50,25 @@ function idOf(token: string): string | undefined {
     return undefined;
   }
 }
+
+/** Who signs a token, and for how long. */
+export interface BearerOptions {
+  /** The token, as it was shown when the server credential was created. */
+  readonly token: string;
+  /** The secret that was shown with it. */
+  readonly secret: string;
+  /** The audience of the deployment. Default: `nodkey`. */
+  readonly audience?: string | undefined;
+  /** From when on it is valid, for 30 seconds. Default: now. */
+  readonly now?: Date | undefined;
+}
+
+/**
+ * Signs a bearer token, for those that make calls over HTTP themselves: `Authorization: Bearer <token>`. Sign one for each call. `Nodkey` does so
+ * itself.
+ *
+ * @throws {@link NodkeyError} `INVALID_CREDENTIAL`.
+ */
+export function bearerToken({ token, secret, audience = 'nodkey', now = new Date() }: BearerOptions): string {
+  return new Credential(token, secret, audience).sign(now.getTime());
+}

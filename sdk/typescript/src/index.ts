@@ -6,6 +6,7 @@
 
 export { Nodkey, type NodkeyOptions } from './client.js';
 export type { CallOptions } from './call-options.js';
+export { bearerToken, type BearerOptions } from './credential.js';
 export type { Environment } from './environment.js';
 export { NodkeyError, type ClientReason, type ErrorKind, type FieldViolation } from './error.js';
 export type { List, Page } from './pages.js';

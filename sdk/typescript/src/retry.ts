@@ -3,7 +3,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 
 import type { Environment } from './environment.js';
-import { infoOf, pauseOf } from './status.js';
+import { isBroken, pauseOf } from './status.js';
 
 /** How often a call is tried. */
 export const ATTEMPTS = 3;
@@ -21,18 +21,7 @@ export function backoff(environment: Environment, failures: number): number {
 
 /** Whether the connection broke, or the server is away for now. */
 export function isPassing(status: ConnectError): boolean {
-  switch (status.code) {
-    case Code.Unavailable:
-    case Code.DeadlineExceeded:
-      return true;
-    // A server of ours says why. Without a reason, something between here and there failed.
-    case Code.Canceled:
-    case Code.Unknown:
-    case Code.Internal:
-      return infoOf(status) === undefined;
-    default:
-      return false;
-  }
+  return status.code === Code.Unavailable || status.code === Code.DeadlineExceeded || isBroken(status);
 }
 
 /** The pause before the next attempt in milliseconds; `undefined`: there is none. */

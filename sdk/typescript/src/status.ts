@@ -24,14 +24,20 @@ const KINDS_OF_CODES: Partial<Record<Code, ErrorKind>> = {
 export function errorOf(status: ConnectError): NodkeyError {
   const info = infoOf(status);
   const [bad] = status.findDetails(BadRequestSchema);
-  const kind = KINDS.find((known) => known === info?.metadata['kind']) ?? KINDS_OF_CODES[status.code] ?? 'INTERNAL';
+  const code = isBroken(status) ? Code.Unavailable : status.code;
+  const kind = KINDS.find((known) => known === info?.metadata['kind']) ?? KINDS_OF_CODES[code] ?? 'INTERNAL';
   return new NodkeyError({
-    reason: info?.reason ?? nameOf(status.code),
+    reason: info?.reason ?? nameOf(code),
     kind,
-    message: status.rawMessage || `the call failed: ${nameOf(status.code)}`,
+    message: status.rawMessage || `the call failed: ${nameOf(code)}`,
     fields: bad?.fieldViolations.map(({ field, description }) => ({ field, description })) ?? [],
     retryAfter: pauseOf(status),
   });
+}
+
+/** Whether the connection broke, or something between here and the server failed: a server of ours says why. */
+export function isBroken(status: ConnectError): boolean {
+  return [Code.Canceled, Code.Unknown, Code.Internal].includes(status.code) && infoOf(status) === undefined;
 }
 
 /** What a server of ours says about an error. `undefined`: the connection broke, or something else answered. */
@@ -49,5 +55,5 @@ export function pauseOf(status: ConnectError): number | undefined {
 
 /** The name of a gRPC code: `DEADLINE_EXCEEDED`. */
 function nameOf(code: Code): string {
-  return code === Code.Canceled ? 'CANCELLED' : Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
+  return Code[code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
 }

@@ -49,8 +49,8 @@ class SharedStream {
   readonly #ids = new Queue<{ id: string }>();
   readonly #abort = new AbortController();
   readonly #onEnd: () => void;
-  /** How many the server watches, those included that nobody waits for any more. */
-  #watched = 0;
+  /** What the server watches, that included for which nobody waits any more. */
+  readonly #watched = new Set<string>();
 
   constructor(open: OpenStream, onEnd: () => void) {
     this.#onEnd = onEnd;
@@ -59,7 +59,7 @@ class SharedStream {
 
   /** Whether one more can be watched on it. */
   get isOpen(): boolean {
-    return !this.#ids.isEnded && this.#watched < MOST;
+    return !this.#ids.isEnded && this.#watched.size < MOST;
   }
 
   wait(id: string, signal: AbortSignal): Promise<Trusonafication> {
@@ -85,8 +85,8 @@ class SharedStream {
   #add(id: string): Set<Waiter> {
     const waiters = new Set<Waiter>();
     this.#waiters.set(id, waiters);
-    this.#ids.push({ id });
-    this.#watched += 1;
+    if (!this.#watched.has(id)) this.#ids.push({ id });
+    this.#watched.add(id);
     return waiters;
   }
 
@@ -94,9 +94,9 @@ class SharedStream {
     let failure = new ConnectError('the stream ended before the result came', Code.Unavailable);
     try {
       for await (const response of open(this.#ids, this.#abort.signal)) {
-        this.#watched -= 1;
+        this.#watched.delete(response.id);
         this.#settle(response);
-        if (this.#waiters.size === 0) this.#end(this.#watched > 0);
+        if (this.#waiters.size === 0) this.#end(this.#watched.size > 0);
       }
     } catch (error) {
       failure = ConnectError.from(error);

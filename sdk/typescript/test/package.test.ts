@@ -41,7 +41,9 @@ describe('a fresh project', () => {
     rmSync(project, { recursive: true, force: true });
     mkdirSync(project, { recursive: true });
     // Built already: building it now would pull it from under the tests that run beside this one.
-    const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], { cwd: sdk });
+    const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], {
+      cwd: sdk,
+    });
     const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
     writeFileSync(path.join(project, 'package.json'), '{ "private": true, "type": "module" }\n');
     await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${filename}`]);
