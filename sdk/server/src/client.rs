@@ -28,14 +28,12 @@ use crate::{
     AuthenticatedChannel, Created, Credential, Error, Evidence, NewTrusonafication,
     auth::Signer,
     is_terminal,
-    retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken},
+    retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken, pause},
     waits::Waits,
 };
 
 /// Timeout of one attempt of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Maximum number of attempts when the service is unavailable.
-const ATTEMPTS: u32 = 3;
 /// Maximum size of a response: custom fields of 1 MB, a hundred per page.
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
 
@@ -413,8 +411,9 @@ impl Nodkey {
         EventId::generate(self.clock.now(), &self.random).to_string()
     }
 
-    /// Every call may be repeated: reads by nature, creates by their request id, and the others because they are idempotent.
-    async fn call<M, T, F, Fut>(&self, message: M, send: F) -> Result<T, Error>
+    /// Makes a call that this client has no method for, by a generated client of [`Nodkey::channel`]: with a deadline, and repeated as
+    /// others are. Every call may be repeated: reads by nature, creates by their request id, and the others because they are idempotent.
+    pub async fn call<M, T, F, Fut>(&self, message: M, send: F) -> Result<T, Error>
     where
         M: Clone,
         F: Fn(Request<M>) -> Fut,
@@ -426,12 +425,12 @@ impl Nodkey {
             request.set_timeout(DEADLINE);
             match send(request).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if is_broken(&status) && attempt < ATTEMPTS => {
-                    sleep(backoff(&self.random, attempt)).await;
-                    attempt += 1;
-                }
-                Err(status) => return Err(status.into()),
+                Err(status) => match pause(&self.random, &status, attempt) {
+                    Some(pause) => sleep(pause).await,
+                    None => return Err(status.into()),
+                },
             }
+            attempt += 1;
         }
     }
 }

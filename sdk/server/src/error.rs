@@ -6,7 +6,7 @@ use nodkey_kernel::{
     cause::of_connection,
     error::{FieldViolation, Kind},
 };
-use tonic::{Code, Status, transport};
+use tonic::{Code, Status, TimeoutExpired, transport};
 use tonic_types::StatusExt as _;
 
 use crate::retry::is_broken;
@@ -56,13 +56,38 @@ impl From<Status> for Error {
             reason: match details.error_info() {
                 Some(info) => info.reason.clone(),
                 None if is_broken(&status) => "UNAVAILABLE".to_owned(),
-                None => format!("{:?}", status.code()).to_uppercase(),
+                None => code_name(status.code()).to_owned(),
             },
             message: message(&status),
             field_violations,
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
+}
+
+/// The names of the gRPC codes, by their numbers.
+pub(crate) const NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+fn code_name(code: Code) -> &'static str {
+    usize::try_from(i32::from(code)).ok().and_then(|number| NAMES.get(number)).unwrap_or(&"UNKNOWN")
 }
 
 /// The message of a status. If no server sent it, but a library made it when the connection broke, describes what happened.
@@ -78,7 +103,8 @@ fn message(status: &Status) -> String {
 /// The status of a call that failed before its server answered, with the library's code for it.
 pub(crate) fn unreachable(url: &str, error: transport::Error) -> Status {
     let cause = of_connection(&error);
-    let code = Status::from_error(Box::new(error)).code();
+    // The library says `CANCELLED` of a call that it gave up after its deadline.
+    let code = if is_late(&error) { Code::DeadlineExceeded } else { Status::from_error(Box::new(error)).code() };
     // Without the error itself, which would be repeated in the library's words.
     Status::new(
         code,
@@ -87,6 +113,11 @@ pub(crate) fn unreachable(url: &str, error: transport::Error) -> Status {
             _ => format!("cannot reach {url}: {cause}"),
         },
     )
+}
+
+/// Whether a deadline passed.
+fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TimeoutExpired>() || error.source().is_some_and(is_late)
 }
 
 fn kind(code: Code) -> Kind {

@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! Every call has a deadline and is retried on `UNAVAILABLE`. Creates carry a request id, so that a retry has no second effect. A refused
-//! call returns an [`Error`] with a stable reason.
+//! Every call has a deadline, and is repeated up to twice when the server cannot be reached, does not answer in time, or asks for it. Creates
+//! carry a request id, so that a repetition has no second effect. A refused call returns an [`Error`] with a stable reason.
 
 mod auth;
 mod client;

@@ -6,7 +6,6 @@ use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, b64u, hmac_sha256},
     random::Random,
 };
-use nodkey_server_sdk::JoseError;
 use serde_json::{Value, json};
 
 pub const GATEWAY: &str = "https://auth.example";
@@ -120,16 +119,4 @@ pub fn compact(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u
 /// A JWS whose secret is the public key, for those who let the header choose the algorithm.
 pub fn by_public_key(header: &Value, claims: &Value, key: &Key) -> String {
     compact(header, claims, |input| hmac_sha256(&key.key.public().to_raw(), input).to_vec())
-}
-
-/// The name of an error in `sdk/spec`.
-pub fn word(error: JoseError) -> &'static str {
-    match error {
-        JoseError::Base64 | JoseError::Malformed => "malformed",
-        JoseError::Key => "unknown_key",
-        JoseError::Type => "wrong_type",
-        JoseError::Algorithm => "wrong_algorithm",
-        JoseError::Signature => "invalid_signature",
-        JoseError::Claims => "wrong_claims",
-    }
 }

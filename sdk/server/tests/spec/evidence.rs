@@ -1,9 +1,6 @@
 //! Evidence: the worked examples of `tests/vectors/evidence-v1.json`, which the kernel makes, and what a verifier does with an archive.
 
-use std::time::Duration;
-
 use nodkey_kernel::{jose::jws, time::Timestamp};
-use nodkey_server_sdk::{EvidenceError, Expectation, Expected, Level, verify_evidence};
 use serde_json::{Value, json};
 
 use crate::{Case, Vectors};
@@ -88,44 +85,6 @@ pub fn vectors() -> Vectors {
         about: "verify_evidence: what evidence proves to a verifier who has `jwks` from elsewhere, and expects `expected`.",
         shared: json!({"now": now, "jwks": file["jwks"]["now"]}),
         cases,
-        run,
+        function: "verify_evidence",
     }
-}
-
-fn run(input: &Value) -> Value {
-    let (evidence, jwks) =
-        (serde_json::from_value(input["evidence"].clone()).unwrap(), serde_json::from_value(input["jwks"].clone()).unwrap());
-    match verify_evidence(&evidence, &jwks, &expected(&input["expected"], input["now"].as_i64().unwrap())) {
-        Ok(found) => json!({"ok": {"receipt": found.receipt, "certification": found.certification}}),
-        Err(EvidenceError::NotGenuine(fault)) => json!({"error": "not_genuine", "detail": fault.part()}),
-        Err(EvidenceError::NotProven(why)) => json!({"error": "not_proven", "detail": why.reason()}),
-        Err(EvidenceError::Unexpected(found)) => {
-            let differs: Vec<_> = found.differs.iter().copied().map(Expectation::as_str).collect();
-            json!({"error": "unexpected", "detail": differs.join(",")})
-        }
-    }
-}
-
-fn expected(value: &Value, now: i64) -> Expected {
-    let mut expected = match value["outcome"].as_str() {
-        None => Expected::accept(),
-        Some("rejection") => Expected::rejection(),
-        Some("any") => Expected::any_outcome(),
-        Some(other) => panic!("{other}"),
-    };
-    for (name, value) in value.as_object().unwrap() {
-        let text = || value.as_str().unwrap();
-        expected = match name.as_str() {
-            "outcome" => expected,
-            "trusonafication" => expected.trusonafication(text()),
-            "party" => expected.party(text()),
-            "user" => expected.user(text()),
-            "device" => expected.device(text()),
-            "level" => expected.level(Level::try_from(i32::try_from(value.as_i64().unwrap()).unwrap()).unwrap()),
-            "max_age_seconds" => expected.max_age(Duration::from_secs(value.as_u64().unwrap()), Timestamp::from_seconds(now)),
-            "allow_uncertified" => expected.allow_uncertified(),
-            other => panic!("{other}"),
-        };
-    }
-    expected
 }

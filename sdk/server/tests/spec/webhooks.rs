@@ -1,7 +1,5 @@
 //! Requests to webhook endpoints.
 
-use std::time::{Duration, SystemTime};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nodkey_kernel::{
     jose::hmac_sha256,
@@ -10,12 +8,11 @@ use nodkey_kernel::{
     time::Timestamp,
     webhook::{ID, SIGNATURE, SigningKeys, TIMESTAMP},
 };
-use nodkey_server_sdk::{InvalidWebhook, Webhook, WebhookError, WebhookHeaders, WebhookTrust, verify_webhook};
 use serde_json::{Value, json};
 
 use crate::{
     Case, Vectors,
-    deployment::{ACME, DEPLOYMENT, NOW, OTHER_PARTY, word},
+    deployment::{ACME, DEPLOYMENT, NOW, OTHER_PARTY},
     tokens::{accepted, ended, rejected, with},
 };
 
@@ -210,7 +207,7 @@ fn attacks(keys: &Keys) -> Vec<Case> {
     foreign["relying_party"] = json!(OTHER_PARTY);
     let genuine = body("trusonafication.rejected", ENDED, &reject, &no);
     let it = &DEPLOYMENT;
-    let claims = claims(&accepted(), &accept);
+    let proof = claims(&accepted(), &accept);
     let mut cases = vec![
         mismatch("the_receipt_of_other_data", &body(kind, ENDED, &accept, &receipt(&claims_of_other())), "data"),
         mismatch("an_accept_made_of_a_rejection", &body(kind, ENDED, &accept, &no), "data"),
@@ -232,8 +229,8 @@ fn attacks(keys: &Keys) -> Vec<Case> {
         mismatch(
             "a_change_of_mind_called_a_report",
             &{
-                let claims = with(&crate::webhooks::claims(&rejected(), &reject), json!({"why": "changed_mind"}));
-                body("trusonafication.reported", ENDED, &reject, &receipt(&claims))
+                let changed = with(&claims(&rejected(), &reject), json!({"why": "changed_mind"}));
+                body("trusonafication.reported", ENDED, &reject, &receipt(&changed))
             },
             "type",
         ),
@@ -244,19 +241,19 @@ fn attacks(keys: &Keys) -> Vec<Case> {
         Case::detailed("the_receipt_of_another_party", foreign, "mismatch", "relying_party"),
         mismatch(
             "a_receipt_that_names_another_party",
-            &body(kind, ENDED, &accept, &receipt(&with(&claims, json!({"rp": OTHER_PARTY})))),
+            &body(kind, ENDED, &accept, &receipt(&with(&proof, json!({"rp": OTHER_PARTY})))),
             "relying_party",
         ),
         invalid(
             "a_receipt_by_a_stranger",
-            &crate::deployment::signed(&it.receipts.header("nodkey-receipt+jwt"), &claims, &it.stranger),
+            &crate::deployment::signed(&it.receipts.header("nodkey-receipt+jwt"), &proof, &it.stranger),
             "invalid_signature",
         ),
-        invalid("a_receipt_by_the_key_for_results", &it.results.sign("nodkey-receipt+jwt", &claims), "unknown_key"),
-        invalid("a_result_for_a_receipt", &it.receipts.sign("nodkey-result+jwt", &claims), "wrong_type"),
+        invalid("a_receipt_by_the_key_for_results", &it.results.sign("nodkey-receipt+jwt", &proof), "unknown_key"),
+        invalid("a_result_for_a_receipt", &it.receipts.sign("nodkey-result+jwt", &proof), "wrong_type"),
         invalid("a_receipt_that_is_none", "receipt", "malformed"),
         invalid("an_empty_receipt", "", "malformed"),
-        invalid("a_receipt_that_contradicts_itself", &receipt(&with(&claims, json!({"level": null}))), "wrong_claims"),
+        invalid("a_receipt_that_contradicts_itself", &receipt(&with(&proof, json!({"level": null}))), "wrong_claims"),
         Case::error("an_end_without_a_receipt", sent(&bare), "no_receipt"),
         Case::error("an_end_whose_receipt_is_null", sent(&genuine.replace(&format!("\"{no}\""), "null")), "no_receipt"),
         Case::error("an_unknown_end_without_a_receipt", sent(&bare.replace(kind, "trusonafication.later")), "no_receipt"),
@@ -334,36 +331,6 @@ pub fn vectors() -> Vectors {
         about: "verify_webhook: requests to an endpoint of the relying party. A header that is absent counts as empty.",
         shared: json!({"now": NOW, "key": keys.now.secret(), "relying_party": ACME, "jwks": DEPLOYMENT.jwks()}),
         cases: [ends(&keys), signatures(&keys), attacks(&keys), notices(&keys)].into_iter().flatten().collect(),
-        run,
-    }
-}
-
-fn run(input: &Value) -> Value {
-    let jwks = serde_json::from_value(input["jwks"].clone()).unwrap();
-    let text = |name: &str| input[name].as_str().unwrap();
-    let header = |name: &str| input["headers"][name].as_str().unwrap_or_default();
-    let body = input["body"].as_str().map_or_else(|| STANDARD.decode(text("body_base64")).unwrap(), |body| body.as_bytes().to_vec());
-    let headers = WebhookHeaders { id: header(ID), timestamp: header(TIMESTAMP), signature: header(SIGNATURE) };
-    let trust = WebhookTrust { key: text("key"), jwks: &jwks, relying_party: text("relying_party") };
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(input["now"].as_f64().unwrap());
-    match verify_webhook(trust, headers, &body, now) {
-        Ok(Webhook::Result(told)) => json!({"ok": {
-            "kind": "result", "id": told.id, "type": told.event_type, "timestamp": told.timestamp, "data": told.data,
-            "data_json": told.data_json, "receipt": told.receipt,
-        }}),
-        Ok(Webhook::Notice(told)) => json!({"ok": {
-            "kind": "notice", "id": told.id, "type": told.event_type, "timestamp": told.timestamp, "data": told.data,
-            "data_json": told.data_json,
-        }}),
-        Err(InvalidWebhook::Receipt(why)) => json!({"error": "invalid_receipt", "detail": word(why)}),
-        Err(InvalidWebhook::Mismatch(what)) => json!({"error": "mismatch", "detail": what.replace(' ', "_")}),
-        Err(InvalidWebhook::NoReceipt) => json!({"error": "no_receipt"}),
-        Err(InvalidWebhook::Body) => json!({"error": "malformed_body"}),
-        Err(InvalidWebhook::Signature(why)) => json!({"error": match why {
-            WebhookError::Key => "invalid_key",
-            WebhookError::Timestamp => "malformed_timestamp",
-            WebhookError::Time => "timestamp_out_of_tolerance",
-            WebhookError::Signature => "invalid_signature",
-        }}),
+        function: "verify_webhook",
     }
 }
