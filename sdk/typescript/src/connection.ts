@@ -41,6 +41,7 @@ export class Connection {
   readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #url: string;
+  #isClosed = false;
 
   constructor(url: URL, ca: string | undefined, credential: Credential, environment: Environment) {
     this.environment = environment;
@@ -79,6 +80,7 @@ export class Connection {
 
   /** The options of a call that is a stream: without a deadline. */
   stream(signal: AbortSignal | undefined): RpcOptions {
+    if (this.#isClosed) throw closed();
     const headers = { authorization: `Bearer ${this.#credential.sign(this.environment.now())}` };
     return { headers, ...(signal && { signal }) };
   }
@@ -88,6 +90,7 @@ export class Connection {
     if (!(error instanceof ConnectError)) throw error;
     const { cause } = error;
     if (cause instanceof NodkeyError) throw cause;
+    if (this.#isClosed) throw closed();
     const isOfServer = [...error.metadata.keys()].length > 0;
     if (isOfServer || !BROKEN.includes(error.code)) return error;
     // Of the network: the library's text is that of Node.js, or none, and does not say where.
@@ -95,10 +98,15 @@ export class Connection {
     return new ConnectError(`cannot reach ${this.#url}: ${text}`, Code.Unavailable, undefined, undefined, cause);
   }
 
-  /** Ends the connection and what is under way. */
+  /** Ends the connection and what is under way, for good. */
   close(): void {
+    this.#isClosed = true;
     this.#sessions.abort();
   }
+}
+
+function closed(): NodkeyError {
+  return NodkeyError.client('CANCELLED', 'the client was closed');
 }
 
 /** Opens a connection in time. The library would wait for as long as the operating system tries. */

@@ -24,9 +24,9 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** Reasons that no server gives. */
+/** Reasons that no server gives. `CANCELLED`: the client was closed; a call whose signal aborts throws the signal's reason. */
 export type ClientReason =
-  'INVALID_CREDENTIAL' | 'INVALID_URL' | 'INVALID_PARAMETER' | 'UNEXPECTED_ANSWER' | 'DEADLINE_EXCEEDED';
+  'INVALID_CREDENTIAL' | 'INVALID_URL' | 'INVALID_PARAMETER' | 'UNEXPECTED_ANSWER' | 'DEADLINE_EXCEEDED' | 'CANCELLED';
 
 const KINDS_OF_REASONS: Record<ClientReason, ErrorKind> = {
   INVALID_CREDENTIAL: 'INVALID',
@@ -34,6 +34,7 @@ const KINDS_OF_REASONS: Record<ClientReason, ErrorKind> = {
   INVALID_PARAMETER: 'INVALID',
   UNEXPECTED_ANSWER: 'INTERNAL',
   DEADLINE_EXCEEDED: 'UNAVAILABLE',
+  CANCELLED: 'UNAVAILABLE',
 };
 
 interface Members {

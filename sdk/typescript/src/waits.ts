@@ -91,6 +91,8 @@ class SharedStream {
   }
 
   async #read(open: OpenStream): Promise<void> {
+    // Whoever opens it waits on it, before it can fail.
+    await Promise.resolve();
     let failure = new ConnectError('the stream ended before the result came', Code.Unavailable);
     try {
       for await (const response of open(this.#ids, this.#abort.signal)) {

@@ -254,3 +254,17 @@ it('does_not_watch_what_does_not_exist', async () => {
   }).start();
   await assert.rejects(clientOf(server).trusonafications.watch('a').next(), { reason: 'NOT_FOUND' });
 });
+
+it('fails_what_is_under_way_and_what_comes_later_when_the_client_is_closed', async () => {
+  const { server, next } = await watched();
+  const nodkey = clientOf(server);
+  const cancelled = { reason: 'CANCELLED', kind: 'UNAVAILABLE', message: 'the client was closed' };
+  const waiting = assert.rejects(nodkey.trusonafications.wait('a'), cancelled);
+  const watching = assert.rejects(nodkey.trusonafications.watch('a').next());
+  await (await next()).arrived(1);
+  nodkey.close();
+  await Promise.all([waiting, watching]);
+  await assert.rejects(nodkey.trusonafications.wait('a'), cancelled);
+  await assert.rejects(nodkey.trusonafications.get('a'), cancelled);
+  await assert.rejects(nodkey.bindings.list().pages().next(), cancelled);
+});
