@@ -38,6 +38,9 @@ async fn page(world: &World, method: Method, path: &str, origin: &str, body: Opt
     }
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    // When to try again, and how long the code lives by the server's time.
+    assert_eq!(response.headers()["access-control-expose-headers"], "retry-after,date");
+    assert!(response.headers().contains_key("date"));
     http::read(response).await
 }
 
@@ -145,6 +148,8 @@ async fn a_page_of_another_site_makes_no_code_and_sees_none(world: &World) {
         let unknown = page(world, Method::POST, "/api/v2/trucodes", ORIGIN, Some(json!({"relying_party_id": party}))).await;
         assert_eq!((unknown.status, unknown.body["field_errors"].get("relying_party_id").is_some()), (422, true));
     }
+    let much = page(world, Method::POST, "/api/v2/trucodes", ORIGIN, Some(json!("x".repeat(100_000)))).await;
+    assert_eq!(much.status, 413, "what is refused before it is read can be read by the page, too");
     let preflight = Client::new()
         .request(Method::OPTIONS, format!("{}/api/v2/trucodes", world.http))
         .header("Origin", ORIGIN)

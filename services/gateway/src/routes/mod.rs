@@ -24,7 +24,10 @@ use std::time::Duration;
 use axum::{
     Extension, Router,
     body::Bytes,
-    http::{Method, StatusCode, header::CONTENT_TYPE},
+    http::{
+        Method, StatusCode,
+        header::{CONTENT_TYPE, DATE, RETRY_AFTER},
+    },
     middleware,
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, options, patch, post},
@@ -146,22 +149,24 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
         let known = Known::of(&routes);
         routes.route_layer(middleware::from_fn_with_state(known, plain::middleware))
     };
+    let admitted = || middleware::from_fn_with_state(shared(), layers::anonymous);
     // Requests that wait hold no permit for working. Their handlers take permits themselves.
     let anonymous = plain(routers.public)
-        // Some clients add a trailing slash.
-        .merge(
-            plain(routers.browsers)
-                .route("/api/v2/trucodes", preflight())
-                .route("/api/v2/trucodes/", post(trucodes::create).merge(preflight()))
-                .route("/api/v2/paired_trucodes", preflight())
-                .route("/api/v2/paired_trucodes/", post(trucodes::pair).merge(preflight()))
-                .layer(cors()),
-        )
         // The handler verifies the proof itself: the device may not be registered yet.
         .merge(plain(routers.keys).route_layer(Extension(Strict)))
         .merge(others.0)
-        .route_layer(middleware::from_fn_with_state(shared(), layers::anonymous));
+        .route_layer(admitted());
+    // Some clients add a trailing slash.
+    let browsers = plain(routers.browsers)
+        .route("/api/v2/trucodes", preflight())
+        .route("/api/v2/trucodes/", post(trucodes::create).merge(preflight()))
+        .route("/api/v2/paired_trucodes", preflight())
+        .route("/api/v2/paired_trucodes/", post(trucodes::pair).merge(preflight()))
+        .route_layer(admitted())
+        // Outside: a page that may not read a refusal takes it for a broken network.
+        .layer(cors());
     let working = anonymous
+        .merge(browsers)
         .merge(plain(routers.registration).route_layer(middleware::from_fn_with_state(shared(), backend::registration)))
         .merge(plain(routers.phones).route_layer(phones()))
         .merge(plain(routers.backends).route_layer(backends()));
@@ -195,9 +200,14 @@ pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 /// Any site's pages may call. The relying party decides which sites may create codes, and a preflight does not name the relying party.
-/// Cookies are not used.
+/// Cookies are not used. Pages read when to try again, and the server's time: how long a code lives does not depend on their own clock.
 fn cors() -> CorsLayer {
-    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers([CONTENT_TYPE]).max_age(CORS_MAX_AGE)
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER, DATE])
+        .max_age(CORS_MAX_AGE)
 }
 
 /// The layer around it answers.
