@@ -71,14 +71,22 @@ target/web-tools: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@mkdir -p target && touch $@
 
+# The SDK for pages of relying parties shares code with the pages, and they use it.
+target/sdk-web-tools: sdk/web/package-lock.json
+	@scripts/tools browser
+	cd sdk/web && npm ci --no-audit --no-fund
+	@mkdir -p target && touch $@
+
 .PHONY: check-web
-check-web: target/web-tools ## Types and formatting of the pages
+check-web: target/web-tools target/sdk-web-tools ## Types and formatting of the pages
 	cd web && npm run --silent check
+	cd sdk/web && npm run --silent check
 
 .PHONY: test-browser
 test-browser: tools check-web ## The pages in a real browser, against nodkey dev and the five services
 	@scripts/tools test
 	cd web && npm run --silent unit
+	cd sdk/web && npm test --silent
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- npm --prefix web run --silent browser
 

@@ -171,6 +171,9 @@ async fn what_is_served_is_what_is_documented(world: &World) {
     bounded(&all);
 }
 
+/// How the routes of pages and of their files begin. No document lists them.
+const PAGES: [&str; 6] = ["/console", "/assets/", "/sdk/", "/demo", "/phone", "/grpc.health.v1.Health/"];
+
 /// Whether a label whose values no row lists may have this one.
 fn is_documented(metric: &str, key: &str, value: &str, known: &LazyCell<BTreeSet<String>, impl FnOnce() -> BTreeSet<String>>) -> bool {
     let is_name = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -180,9 +183,7 @@ fn is_documented(metric: &str, key: &str, value: &str, known: &LazyCell<BTreeSet
         "table" | "invariant" => is_name(value),
         // Pages and their files have no document, and templates without a value of anybody's.
         "route" if ["/", "/docs", "/openapi.json"].contains(&value) => true,
-        "route" if ["/console", "/assets/", "/demo", "/phone", "/grpc.health.v1.Health/"].iter().any(|page| value.starts_with(page)) => {
-            true
-        }
+        "route" if PAGES.iter().any(|page| value.starts_with(page)) => true,
         // What old SDKs send for an identifier that is empty.
         "route" if value.ends_with('/') => known.iter().any(|route| route.starts_with(value)),
         _ => known.contains(value),

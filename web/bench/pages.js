@@ -142,7 +142,7 @@ function eager() {
  */
 function scan() {
   const begun = performance.now();
-  /** @type {HTMLElement} */ (document.querySelector('button.code-box')).click();
+  document.querySelector('nodkey-code')?.shadowRoot?.querySelector('button')?.click();
   return new Promise((resolve) => {
     const look = () => {
       if (document.querySelector('h1')?.textContent?.startsWith('Good ')) resolve(performance.now() - begun);

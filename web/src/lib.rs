@@ -1,10 +1,11 @@
-//! The pages: demo site, browser phone, operator console. What is in `assets/` is what browsers get: no build, no framework,
-//! nothing from elsewhere.
+//! The pages: demo site, browser phone, operator console; and the SDK for pages of others. What is in `assets/` is what browsers get: no
+//! build, no framework, nothing from elsewhere.
 //!
 //! Release builds carry the files in the binary; debug builds read them from the source tree, so that an edit shows at a reload.
 
 mod name;
 mod phone;
+mod sdk;
 mod shared;
 
 use axum::{
@@ -25,6 +26,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 pub use name::is_own_name;
 pub use phone::phone;
+pub use sdk::sdk;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -124,7 +126,11 @@ pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 /// Answers with a file, or that the one the browser has is the same.
 fn file(path: &str, request: &HeaderMap) -> Response {
-    let Some(parts) = parts(path) else { return StatusCode::NOT_FOUND.into_response() };
+    parts(path).map_or_else(|| StatusCode::NOT_FOUND.into_response(), |parts| answer(path, &parts, request))
+}
+
+/// Answers with what a path stands for, or that the browser has the same.
+fn answer(path: &str, parts: &[EmbeddedFile], request: &HeaderMap) -> Response {
     let hash: String = parts.iter().map(|part| hex::encode(&part.metadata.sha256_hash()[..12])).collect();
     // Weak, because it is the same file however it is compressed.
     let tag = format!("W/\"{hash}\"");
@@ -133,7 +139,7 @@ fn file(path: &str, request: &HeaderMap) -> Response {
     let mut response = if listed(IF_NONE_MATCH).any(|known| known == tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let content = shared::content(path, &hash, &parts);
+        let content = shared::content(path, &hash, parts);
         match content.compressed.filter(|_| listed(ACCEPT_ENCODING).any(takes_gzip)) {
             Some(compressed) => ([(CONTENT_ENCODING, header("gzip"))], Body::from(compressed)).into_response(),
             None => Body::from(content.plain).into_response(),

@@ -1,7 +1,6 @@
-/** Calls of the bank's page: to the bank's own backend and, like any page of a relying party, to Nodkey's public API. */
+/** Calls of the bank's page: to the bank's own backend and, for the keys of proofs, to Nodkey's public API. */
 
 import { backoff } from '../lib/pause.js';
-import { b64uDecode } from '../lib/jose.js';
 import { Problem, call } from '../lib/problem.js';
 
 /** @typedef {{relying_party_id: string, name: string, gateway: string}} Site */
@@ -28,7 +27,6 @@ import { Problem, call } from '../lib/problem.js';
  * @property {number} [accepted_level]
  */
 /** @typedef {import('../lib/evidence.js').Evidence} Evidence */
-/** @typedef {{id: string, payload: string, expiresAt: number, matchNumber?: string}} Code */
 
 const API = '/demo/api';
 
@@ -132,30 +130,22 @@ export async function readProof(id) {
 }
 
 /**
- * Creates a secure QR code.
+ * Records what `<nodkey-code>` has called: that it created a code.
  * @param {string} relyingPartyId
- * @param {AbortSignal} signal
- * @returns {Promise<Code>}
+ * @param {import('../../../sdk/web/index.js').NodkeyCodeShown} code
  */
-export async function createCode(relyingPartyId, signal) {
-  const body = { relying_party_id: relyingPartyId };
-  const made = await insist(signal, (patient) => call('POST', '/api/v2/trucodes', { body, signal: patient }));
-  const { id, payload, match_number: matchNumber } = made;
-  record({ key: 'code', method: 'POST', path: '/api/v2/trucodes', request: body, status: 201, response: made });
-  return { id, payload, matchNumber, expiresAt: expiryOf(payload) };
+export function recordCode(relyingPartyId, { id, payload, matchNumber }) {
+  const request = { relying_party_id: relyingPartyId };
+  const response = { id, payload, ...request, match_number: matchNumber };
+  record({ key: 'code', method: 'POST', path: '/api/v2/trucodes', request, status: 201, response });
 }
 
 /**
- * Waits until a code is paired or has expired.
+ * Records what `<nodkey-code>` has called: that it learned that a code is paired.
  * @param {string} id
- * @param {AbortSignal} signal
- * @returns {Promise<boolean>} whether it is paired
  */
-export async function untilPaired(id, signal) {
-  const path = `/api/v2/trucodes/${id}`;
-  const response = await insist(signal, (patient) => call('GET', path, { signal: patient }));
-  if (response.paired) record({ method: 'GET', path, status: 200, response });
-  return response.paired;
+export function recordPairing(id) {
+  record({ method: 'GET', path: `/api/v2/trucodes/${id}`, status: 200, response: { id, paired: true } });
 }
 
 /**
@@ -204,13 +194,4 @@ async function insist(signal, make) {
     }
     await backoff(failures, signal);
   }
-}
-
-/**
- * When a code expires, in milliseconds. Only used to schedule the next code: the phone verifies the signature.
- * @param {string} payload
- * @returns {number}
- */
-function expiryOf(payload) {
-  return JSON.parse(new TextDecoder().decode(b64uDecode(payload.split('.')[1]))).exp;
 }

@@ -25,7 +25,6 @@ import { Problem } from '../lib/problem.js';
 const PROBLEMS = {
   UNREACHABLE: 'The bank cannot be reached. Check the network, then try again.',
   DEVICE_HAS_NO_ACTIVE_BINDING: 'That phone is not set up for Acme Bank. Set it up, then try again.',
-  ORIGIN_NOT_ALLOWED: 'Codes are not allowed at this address. Open the page at the address that the server printed.',
   PROMPT_BUDGET_EXHAUSTED:
     'Too many requests to your phone were not accepted. Scan the code instead: that always works.',
   PROMPTS_HELD:

@@ -180,6 +180,7 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
     let common = Common { strict_transport: layers::strict_transport(&state.deployment), waiting: may_wait };
     router
         .merge(nodkey_web::assets())
+        .merge(nodkey_web::sdk())
         .merge(nodkey_web::page("/", Page::Home))
         .merge(nodkey_web::page("/docs", Page::Docs))
         .merge(grpc)

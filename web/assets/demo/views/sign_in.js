@@ -1,16 +1,20 @@
 /** Sign-in: with a code that a phone scans, or by name. */
 
-import { countdown } from '../../lib/countdown.js';
 import { h, replace } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
 import { icon } from '../../lib/icons.js';
-import { qrSvg } from '../../lib/qr.js';
-import { signIn } from '../api.js';
-import { offerCodes } from '../codes.js';
+import { recordCode, recordPairing, signIn } from '../api.js';
 import { PHONE } from '../phone_panel.js';
 import { explain, worded } from '../view.js';
 
 /** @typedef {import('../view.js').Bank} Bank */
+/** @typedef {import('../../../../sdk/web/index.js').NodkeyCodeEventMap} Events */
+
+/** What the code says in the bank's words. */
+const TEXTS = {
+  paired: 'Scanned',
+  ORIGIN_NOT_ALLOWED: 'Codes are not allowed at this address. Open the page at the address that the server printed.',
+};
 
 /**
  * Offers both ways to sign in.
@@ -19,77 +23,50 @@ import { explain, worded } from '../view.js';
  * @returns {import('../view.js').View}
  */
 export function signInView(bank, notice) {
-  const leaving = new AbortController();
   return {
-    leave: () => leaving.abort(),
     element: h(
       'section.stack.wide',
       h('div.stack.tight', h('h1', { tabindex: -1 }, 'Sign in'), h('p.lead', 'No password. Confirm on your phone.')),
       notice,
-      h('div.ways', byCode(bank, leaving.signal), byName(bank)),
+      h('div.ways', byCode(bank), byName(bank)),
     ),
   };
 }
 
 /**
+ * Offers codes, and continues with the one that is scanned.
  * @param {Bank} bank
- * @param {AbortSignal} signal
  */
-function byCode(bank, signal) {
+function byCode(bank) {
   const place = h('div.code-place');
-  void offer(bank, place, signal);
+  const relyingParty = bank.site.relying_party_id;
+  const code = h('nodkey-code', {
+    'relying-party': relyingParty,
+    label: 'Sign-in code: show it to the phone in this browser',
+    pressable: true,
+    link: `${PHONE}#scan=`,
+    // The same tab each time: a phone that is open goes on there.
+    'link-target': 'nodkey-phone',
+    'onnodkey-shown': (/** @type {Events['nodkey-shown']} */ { detail }) => recordCode(relyingParty, detail),
+    'onnodkey-press': (/** @type {Events['nodkey-press']} */ { detail }) => void bank.phone.hand(detail.payload),
+    'onnodkey-paired': (/** @type {Events['nodkey-paired']} */ { detail: { id } }) => {
+      recordPairing(id);
+      void proceed(id);
+    },
+  });
+  code.texts = TEXTS;
+  const offer = () => replace(place, code, h('p.small.muted', 'Phone in this browser? Click the code.'));
+  const proceed = async (/** @type {string} */ id) => {
+    try {
+      await request(bank, { trucode_id: id });
+    } catch (cause) {
+      if (!place.isConnected) return;
+      const again = h('button.button', { type: 'button', onclick: offer }, icon('refresh'), 'Try again');
+      replace(place, h('div.failure', { role: 'alert' }, icon('alert', 24), h('p', explain(cause)), again));
+    }
+  };
+  offer();
   return h('section.card.way', h('h2', 'Scan with your phone'), place);
-}
-
-/**
- * Shows one code after the other, and continues with the one that is scanned.
- * @param {Bank} bank
- * @param {HTMLElement} place
- * @param {AbortSignal} signal
- */
-async function offer(bank, place, signal) {
-  let payload = '';
-  let ring = { stop: () => {} };
-  const hand = () => void (payload && bank.phone.hand(payload));
-  const hint = { type: 'button', title: 'Show this code to the phone in this browser', onclick: hand };
-  const code = h('button.code-box', hint, h('span.skeleton'));
-  const number = h('p');
-  const renewal = h('div.row');
-  // The same tab each time: a phone that is open goes on there.
-  const open = h(
-    'a.button.primary.large.block.only-small',
-    { target: 'nodkey-phone' },
-    icon('phone'),
-    'Open on this phone',
-  );
-  replace(place, open, code, number, renewal);
-  try {
-    const id = await offerCodes(bank.site.relying_party_id, signal, (next, freshUntil) => {
-      payload = next.payload;
-      open.setAttribute('href', `${PHONE}#scan=${encodeURIComponent(payload)}`);
-      ring.stop();
-      const label = 'Time until the next code';
-      const shown = countdown({ start: Date.now(), end: freshUntil, label, onOver: () => code.classList.add('old') });
-      ring = shown;
-      code.classList.remove('old');
-      replace(code, qrSvg(payload, 'Sign-in code: show it to the phone in this browser'));
-      replace(number, next.matchNumber && ['Your phone asks for ', h('strong.digits', next.matchNumber)]);
-      replace(renewal, shown.element, h('p.small.muted', 'Phone in this browser? Click the code.'));
-    });
-    replace(place, h('div.code-box.taken', icon('check', 40), h('p', 'Scanned')));
-    await request(bank, { trucode_id: id });
-  } catch (cause) {
-    if (signal.aborted) return;
-    const again = h(
-      'button.button',
-      { type: 'button', onclick: () => offer(bank, place, signal) },
-      icon('refresh'),
-      'Try again',
-    );
-    replace(place, h('div.failure', { role: 'alert' }, icon('alert', 24), h('p', explain(cause)), again));
-  } finally {
-    ring.stop();
-  }
 }
 
 /**
