@@ -82,7 +82,10 @@ export class Nodkey {
     this.jwks = new SigningKeys(connection);
   }
 
-  /** Closes the connection, for good: what is under way, and every later call, fails with `CANCELLED`. An idle connection does not keep the process alive, so that a script need not close it. */
+  /**
+   * Closes the connection, for good: what is under way, and every later call, fails with `CANCELLED`. An idle connection does not keep the
+   * process alive, so that a script need not close it.
+   */
   close(): void {
     this.#connection.close();
   }

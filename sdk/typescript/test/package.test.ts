@@ -24,12 +24,9 @@ async function run(
   return stdout;
 }
 
-/** The block of the README that begins like this. */
-function blockOf(readme: string, beginning: string): string {
-  const blocks = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
-  const found = blocks.filter((text) => text.startsWith(beginning));
-  assert.equal(found.length, 1, beginning);
-  return found[0] ?? '';
+/** The code of the README, in order. */
+function blocks(readme: string): string[] {
+  return [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
 }
 
 describe('a fresh project', () => {
@@ -56,7 +53,7 @@ describe('a fresh project', () => {
   });
 
   it('logs_in_as_the_readme_does', async () => {
-    const login = blockOf(readme, "import { isSuccess, Nodkey, verifyEvidence } from '@nodkey/server';");
+    const [login = ''] = blocks(readme);
     assert.ok(login.split('\n').length <= 30, 'thirty lines');
     writeFileSync(path.join(project, 'login.js'), login);
     const phone = await server.phone();
@@ -107,6 +104,28 @@ webhooks({ key: 'whsec_', jwks: nodkey.jwks, relyingParty: 'rp', onResult: ({ re
     };
     writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
     await run(path.join(sdk, 'node_modules/.bin/tsc'), ['-p', '.']);
+  });
+
+  it('has_everything_that_the_readme_uses', async () => {
+    const [, ...others] = blocks(readme);
+    assert.equal(others.length, 3);
+    const names = ['app', 'express', 'showCode', 'finish', 'look'].map((name) => `/** @type {any} */ let ${name};`);
+    const imports = "import { Nodkey, NodkeyError } from '@nodkey/server';\nconst nodkey = new Nodkey();";
+    writeFileSync(path.join(project, 'readme.js'), [imports, ...names, ...others].join('\n'));
+    const options = {
+      allowJs: true,
+      checkJs: true,
+      module: 'NodeNext',
+      target: 'ES2022',
+      lib: ['ES2024'],
+      noEmit: true,
+    };
+    const compilerOptions = { ...options, types: ['node'], typeRoots: [path.join(sdk, 'node_modules/@types')] };
+    writeFileSync(
+      path.join(project, 'tsconfig.readme.json'),
+      JSON.stringify({ compilerOptions, files: ['readme.js'] }),
+    );
+    await run(path.join(sdk, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.readme.json']);
   });
 
   it('brings_three_packages_besides_itself', async () => {
