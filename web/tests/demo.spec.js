@@ -25,6 +25,7 @@ import {
   tabTo,
   touch,
 } from './support/acme.js';
+import { readCode, registeredPhone } from './support/nodkey_code.js';
 import { start } from './support/server.js';
 import { expect, test } from './support/test.js';
 
@@ -116,6 +117,15 @@ test.describe('by code', () => {
     } finally {
       await server.stop();
     }
+  });
+
+  test('a phone that is not set up is told so, and the next code is there for another', async ({ page, server }) => {
+    await page.goto(`${server.url}/demo`);
+    const phone = await registeredPhone(server);
+    await phone.pair(await phone.scan(await readCode(code(page).getByRole('img'))));
+    await expect(page.getByRole('alert')).toContainText('That phone is not set up for Acme Bank.');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await expect(code(page)).toBeVisible();
   });
 
   test('where no code can be made, the page says so and tries again', async ({ page, server }) => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile, readdir } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -22,9 +24,9 @@ test('what is served is what the sources say', async () => {
 
 test('every version has the hash that is listed', async () => {
   const { versions } = await servedVersions();
-  for (const [version, { path, integrity: listed, bytes }] of Object.entries(versions)) {
+  for (const [version, { path: served, integrity: listed, bytes }] of Object.entries(versions)) {
     const script = await readFile(new URL(`served/${version}.js`, here));
-    assert.deepEqual([listed, bytes, path], [integrity(script), script.length, `/sdk/nodkey-code/${version}.js`]);
+    assert.deepEqual([listed, bytes, served], [integrity(script), script.length, `/sdk/nodkey-code/${version}.js`]);
   }
   const files = (await readdir(new URL('served/', here))).filter((name) => name.endsWith('.js'));
   assert.deepEqual(
@@ -35,10 +37,10 @@ test('every version has the hash that is listed', async () => {
   );
 });
 
-for (const path of NAMED) {
-  test(`${path} names this version and its hash`, async () => {
+for (const document of NAMED) {
+  test(`${document} names this version and its hash`, async () => {
     const { latest, versions } = await servedVersions();
-    const text = await readFile(new URL(path, top), 'utf8');
+    const text = await readFile(new URL(document, top), 'utf8');
     assert.ok(text.includes(versions[latest].integrity), 'run: npm run build');
     assert.equal(named(text, versions[latest]), text, 'run: npm run build');
   });
@@ -71,7 +73,7 @@ test('the package holds the file, its declarations and nothing to build', async 
   const packed = await readFile(new URL('dist/nodkey-code.js', here));
   assert.ok(packed.equals(await readFile(new URL(`served/${latest}.js`, here))));
   const [{ files }] = JSON.parse(stdout.slice(stdout.indexOf('[')));
-  assert.deepEqual(files.map((/** @type {{path: string}} */ { path }) => path).toSorted(), [
+  assert.deepEqual(files.map((/** @type {{path: string}} */ file) => file.path).toSorted(), [
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
@@ -81,11 +83,18 @@ test('the package holds the file, its declarations and nothing to build', async 
   ]);
 });
 
-test('the package can be imported where there is no document', async () => {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--input-type=module', '--eval', "console.log(typeof (await import('@nodkey/web')).NodkeyCode)"],
-    { cwd: here },
-  );
-  assert.equal(stdout.trim(), 'function');
+test('a project that installs the package can import it, also where there is no document', async () => {
+  const project = await mkdtemp(path.join(tmpdir(), 'nodkey-web-'));
+  const run = async (/** @type {string} */ program, /** @type {string[]} */ args, cwd = project) =>
+    (await promisify(execFile)(program, args, { cwd })).stdout.trim();
+  try {
+    await writeFile(path.join(project, 'package.json'), '{ "private": true }');
+    await run('npm', ['pack', '--pack-destination', project], here.pathname);
+    const packed = `./nodkey-web-${await currentVersion()}.tgz`;
+    await run('npm', ['install', '--offline', '--no-audit', '--no-fund', packed]);
+    const script = "console.log(typeof (await import('@nodkey/web')).NodkeyCode, typeof customElements)";
+    assert.equal(await run(process.execPath, ['--input-type=module', '--eval', script]), 'function undefined');
+  } finally {
+    await rm(project, { recursive: true });
+  }
 });
