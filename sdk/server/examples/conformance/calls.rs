@@ -3,7 +3,11 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::TryStreamExt as _;
-use nodkey_kernel::time::Timestamp;
+use nodkey_kernel::{
+    id::EventId,
+    random::Random,
+    time::{Clock, Timestamp},
+};
 use nodkey_server_sdk::{
     NewTrusonafication, Nodkey, ServiceName,
     proto::{
@@ -27,7 +31,6 @@ use nodkey_server_sdk::{
     },
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::{
     failure::Failure,
@@ -132,7 +135,7 @@ pub async fn run(nodkey: &Nodkey, name: &str, params: &Value) -> Result<Value, F
         "endpoints.create" => {
             let mut message: CreateEndpointRequest = request(call, params)?;
             if message.request_id.is_empty() {
-                message.request_id = Uuid::new_v4().to_string();
+                message.request_id = EventId::generate(Clock::system().now(), &Random::system()).to_string();
             }
             to_value(&generated!(nodkey, message, CreateEndpointRequest, Notification, EndpointServiceClient, create_endpoint)?, result)
         }
@@ -179,8 +182,13 @@ fn new(params: &Value) -> Result<NewTrusonafication, Failure> {
                 browser: value["browser"].as_str().unwrap_or_default().into(),
                 place: value["place"].as_str().unwrap_or_default().into(),
             }),
-            "shows_number" if value == false => new.cannot_show_number(),
-            "shows_number" => new,
+            "shows_number" => {
+                if value == false {
+                    new.cannot_show_number()
+                } else {
+                    new
+                }
+            }
             "request_id" => new.request_id(text),
             other => return Err(Failure::parameter(other)),
         };

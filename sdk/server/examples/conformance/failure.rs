@@ -21,11 +21,13 @@ impl From<Error> for Failure {
 
 impl Failure {
     /// A parameter that is missing or wrong.
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub fn parameter(what: impl ToString) -> Self {
         Self::Client("INVALID_PARAMETER", Kind::Invalid, what.to_string())
     }
 
     /// A credential that is none.
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub fn credential(error: InvalidCredential) -> Self {
         Self::Client("INVALID_CREDENTIAL", Kind::Invalid, error.to_string())
     }

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 /// The client that the environment describes.
+#[expect(clippy::disallowed_methods, reason = "the runner speaks to programs through the environment")]
 fn client() -> Result<Nodkey, Failure> {
     let text = |name: &str| env::var(name).unwrap_or_default();
     let url = text("NODKEY_URL");
@@ -55,7 +56,7 @@ pub async fn within<T>(limit: Duration, wait: impl Future<Output = Result<T, Err
 #[tokio::main]
 async fn main() {
     let client = Arc::new(client());
-    let (replies, mut outgoing) = mpsc::unbounded_channel::<Value>();
+    let (replies, mut outgoing) = mpsc::channel::<Value>(100);
     let writer = tokio::spawn(async move {
         let mut out = stdout();
         while let Some(reply) = outgoing.recv().await {
@@ -71,7 +72,7 @@ async fn main() {
         if let Some(other) = command["cancel"].as_u64() {
             // One that has been answered is not running any more.
             let _ = running.remove(&other).map(|cancel| cancel.send(()));
-            replies.send(json!({"id": id, "result": {}})).unwrap();
+            replies.send(json!({"id": id, "result": {}})).await.unwrap();
             continue;
         }
         let (cancel, canceled) = oneshot::channel();
@@ -87,7 +88,7 @@ async fn main() {
                 Err(failure) => json!({"id": id, "error": failure.to_value()}),
             };
             // The runner has gone.
-            let _ = replies.send(reply);
+            let _ = replies.send(reply).await;
         });
     }
     // What still runs is not answered any more.
