@@ -11,6 +11,7 @@ mod connection;
 mod demo;
 mod dev;
 mod failure;
+mod handler;
 mod keys;
 mod lan;
 mod login;
@@ -22,6 +23,7 @@ mod serve;
 mod session;
 mod sessions;
 mod sure;
+mod trigger;
 mod verify;
 
 use std::process::ExitCode;
@@ -66,6 +68,7 @@ enum Command {
     Admin(admin::Args),
     /// Create, check and rotate the keys of a deployment
     Keys(keys::Args),
+    Trigger(trigger::Args),
     /// Verify offline, from its evidence, that a trusonafication was accepted
     Verify(verify::Args),
     /// Check an export of the audit log
@@ -105,6 +108,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Sessions(args) => Box::pin(sessions::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
+            Command::Trigger(args) => Box::pin(trigger::run(args)).await,
             Command::Verify(args) => Box::pin(verify::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,
             Command::Bench(args) => Box::pin(bench::run(args)).await,

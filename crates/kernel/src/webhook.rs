@@ -92,6 +92,12 @@ impl SigningKeys {
     }
 }
 
+/// Signs with the secret of an endpoint (`whsec_`) alone, as it is where only that is known: `v1,<base64>`.
+pub fn sign_with_secret(secret: &str, id: &str, timestamp: i64, body: &str) -> Result<String, WebhookError> {
+    let VerifyingKey::Secret(secret) = VerifyingKey::parse(secret)? else { return Err(WebhookError::Key) };
+    Ok(format!("v1,{}", STANDARD.encode(hmac_sha256(&secret, &signed(id, timestamp, body.as_bytes())))))
+}
+
 /// The key that a receiver verifies with.
 #[derive(Clone)]
 pub enum VerifyingKey {
@@ -178,6 +184,9 @@ mod tests {
                 prop_assert_eq!(verify(&id, at + 1, &body), Err(WebhookError::Signature));
                 prop_assert_eq!(verify(&id, at, &format!("{body} ")), Err(WebhookError::Signature));
             }
+            let by_secret = sign_with_secret(&keys.secret(), &id, at, &body).unwrap();
+            prop_assert_eq!(Some(by_secret.as_str()), signature.split(' ').next());
+            prop_assert_eq!(sign_with_secret(&keys.public_key(), &id, at, &body), Err(WebhookError::Key));
             let kept = SigningKeys::from_bytes(&keys.to_bytes()).unwrap();
             prop_assert_eq!(kept.sign(&id, at, &body), signature);
         }

@@ -2,8 +2,9 @@
 //!
 //! Messages, clients and servers are generated from `proto/` at the root of the repository. The other modules add what protobuf cannot
 //! express: [`Event`] ties a message to its subject, [`access`] lists who may call a method, [`convert`] converts between well-known types
-//! and the kernel's, [`reflect`] converts any message to JSON and back, and [`rest`] is the JSON view of a trusonafication. [`codec`] reads
-//! every request and refuses texts that [`text`] does not allow. [`refusal`] builds every refusal.
+//! and the kernel's, [`reflect`] converts any message to JSON and back, and [`rest`] is the JSON view of a trusonafication, and
+//! [`webhook`] the body of webhooks. [`codec`] reads every request and refuses texts that [`text`] does not allow. [`refusal`] builds every
+//! refusal.
 
 pub mod access;
 pub mod codec;
@@ -13,6 +14,7 @@ pub mod reflect;
 pub mod refusal;
 pub mod rest;
 pub mod text;
+pub mod webhook;
 
 pub use event::{Event, SUBJECTS};
 

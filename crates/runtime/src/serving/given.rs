@@ -50,6 +50,7 @@ pub const OF_THE_COMMAND: &[&str] = &[
     "NODKEY_SESSION",
     "NODKEY_TEST_NATS_URL",
     "NODKEY_TEST_POSTGRES_URL",
+    "NODKEY_WEBHOOK_SECRET",
 ];
 
 /// All settings that were given.

@@ -12,9 +12,10 @@ use nodkey_kernel::{
 use nodkey_proto::{
     notification::v1::{DeliveryExhausted, DeliveryFailed, EndpointDisabled},
     trusonafication::v1::{SignResultRequest, trusonafication_service_client::TrusonaficationServiceClient},
+    webhook::Envelope,
 };
 use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use tracing::warn;
 use uuid::Uuid;
@@ -72,16 +73,6 @@ pub struct CallbackTo<'a> {
     pub result: &'a str,
 }
 
-/// The body of an event to an endpoint, as specified by Standard Webhooks.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    r#type: &'a str,
-    timestamp: String,
-    data: &'a RawValue,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    receipt: &'a str,
-}
-
 /// The receiver of a delivery.
 struct Receiver {
     id: DeliveryId,
@@ -122,8 +113,8 @@ impl App {
         }
         for event_type in fact.event_types {
             let (name, timestamp) = (event_type.as_str(), fact.occurred_at.to_string());
-            let envelope = Envelope { r#type: name, timestamp, data: fact.data, receipt: fact.receipt };
-            let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
+            let envelope = Envelope { r#type: name, timestamp: &timestamp, test: false, data: fact.data, receipt: fact.receipt };
+            let body = envelope.text().map_err(|_| Failure::Internal("JSON serializes"))?;
             let wants = |endpoint: &&Endpoint| {
                 endpoint.wants(*event_type) && fact.published_at.is_none_or(|published_at| endpoint.created_at <= published_at)
             };
@@ -329,8 +320,8 @@ impl App {
         }
         let data = RawValue::from_string(json!({"endpoint_id": id}).to_string()).map_err(|_| Failure::Internal("JSON is JSON"))?;
         let (name, timestamp) = (EventType::EndpointTest.as_str(), now.to_string());
-        let envelope = Envelope { r#type: name, timestamp, data: &data, receipt: "" };
-        let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
+        let envelope = Envelope { r#type: name, timestamp: &timestamp, test: false, data: &data, receipt: "" };
+        let body = envelope.text().map_err(|_| Failure::Internal("JSON serializes"))?;
         let fact = Fact {
             event_types: &[],
             subject: Subject::Endpoint(id),
