@@ -94,6 +94,19 @@ pub struct Connected {
     pub session: Option<Session>,
 }
 
+/// A caller of the gateway over HTTP.
+#[derive(Debug)]
+pub struct HttpCaller {
+    /// URL of the gateway.
+    pub url: String,
+    /// PEM of the only authority to trust.
+    pub authority: Option<String>,
+    /// Whose calls they are.
+    pub credential: Credential,
+    /// The relying party that an operator acts for.
+    pub relying_party: Option<String>,
+}
+
 /// How an operator authenticates.
 enum Proof {
     Key(String),
@@ -150,16 +163,29 @@ impl Backend {
     /// Connects as the backend of a relying party: by the credential that was given, else by that of dev.json. Without `--grpc`, to the
     /// gateway: the one that was named, else that of dev.json.
     pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, gateway: &Gateway) -> anyhow::Result<Nodkey> {
-        let server = match (self.server_token, self.server_secret) {
-            (Some(token), Some(secret)) => Pair { token, secret },
-            (None, None) if gateway.http.is_none() => data_dir.dev_file()?.server,
-            _ => anyhow::bail!("a backend needs its server credential: set NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET"),
-        };
-        let credential = Credential::new(&server.token, server.secret).context("the token of the server credential is damaged")?;
-        let Some(http) = &gateway.http else { return grpc.connect(data_dir, credential, |known| &known.http) };
+        let http = gateway.http.as_deref();
+        let credential = self.credential(data_dir, http)?;
+        let Some(http) = http else { return grpc.connect(data_dir, credential, |known| &known.http) };
         grpc.connect_or(data_dir, credential.audience(&grpc.audience), || {
             Ok(Endpoints { ca_certificate: data_dir.authority(None)?, ..Endpoints::single(http) })
         })
+    }
+
+    /// The credential that was given, else that of dev.json, which is nothing to a gateway that was named.
+    fn credential(self, data_dir: &DataDir, http: Option<&str>) -> anyhow::Result<Credential> {
+        let server = match (self.server_token, self.server_secret) {
+            (Some(token), Some(secret)) => Pair { token, secret },
+            (None, None) if http.is_none() => data_dir.dev_file()?.server,
+            _ => anyhow::bail!("a backend needs its server credential: set NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET"),
+        };
+        Credential::new(&server.token, server.secret).context("the token of the server credential is damaged")
+    }
+
+    /// The credential, for calls over HTTP.
+    pub fn caller(self, data_dir: &DataDir, grpc: &Grpc, http: Option<&str>) -> anyhow::Result<HttpCaller> {
+        let credential = self.credential(data_dir, http)?.audience(&grpc.audience);
+        let (url, authority) = gateway(data_dir, http)?;
+        Ok(HttpCaller { url, authority, credential, relying_party: None })
     }
 }
 
@@ -208,18 +234,7 @@ impl Operator {
     /// `nodkey login`, the default folder. With `scoped`, calls are for the relying party only.
     pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, scoped: bool) -> anyhow::Result<Connected> {
         let file = read_dev_file(&data_dir.path)?;
-        let by_file = file.as_ref().map(|file| Proof::Key(file.operator_key.clone()));
-        let proof = match (self.operator_key, by_file) {
-            (Some(key), _) => Proof::Key(key),
-            (None, Some(by_file)) if data_dir.path != Path::new(DATA_DIR) => by_file,
-            (None, by_file) => self.session.read()?.map(Proof::Session).or(by_file).with_context(|| {
-                let missing = dev_path(&data_dir.path);
-                format!(
-                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or set --data-dir to that of `nodkey dev` ({} is missing)",
-                    missing.display()
-                )
-            })?,
-        };
+        let proof = self.proof(data_dir, file.as_ref())?;
         let here = |session: &Session| file.as_ref().is_none_or(|file| file.http == session.gateway);
         let known = match &proof {
             // The file belongs to another deployment than the session.
@@ -234,6 +249,48 @@ impl Operator {
         };
         Ok(Connected { nodkey, relying_party, session })
     }
+
+    fn proof(&self, data_dir: &DataDir, file: Option<&DevFile>) -> anyhow::Result<Proof> {
+        let by_file = file.map(|file| Proof::Key(file.operator_key.clone()));
+        match (&self.operator_key, by_file) {
+            (Some(key), _) => Ok(Proof::Key(key.clone())),
+            (None, Some(by_file)) if data_dir.path != Path::new(DATA_DIR) => Ok(by_file),
+            (None, by_file) => self.session.read()?.map(Proof::Session).or(by_file).with_context(|| {
+                let missing = dev_path(&data_dir.path);
+                format!(
+                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or set --data-dir to that of `nodkey dev` ({} is missing)",
+                    missing.display()
+                )
+            }),
+        }
+    }
+
+    /// The operator, for calls over HTTP about a relying party, of which the registry decides what the operator may see.
+    pub fn caller(self, data_dir: &DataDir, grpc: &Grpc, http: Option<&str>) -> anyhow::Result<HttpCaller> {
+        let file = read_dev_file(&data_dir.path)?;
+        let proof = self.proof(data_dir, file.as_ref())?;
+        let relying_party = self.relying_party.or_else(|| file.map(|file| file.relying_party_id).filter(|_| http.is_none()));
+        let relying_party = Some(relying_party.context("a relying party is required: name one with --relying-party UUID")?);
+        let (credential, http) = match &proof {
+            Proof::Key(key) => (operator(key, None)?.audience(format!("{}/registry", grpc.audience)), http),
+            Proof::Session(session) => {
+                let credential = Credential::operator_session(&session.id, session.secret.clone(), None);
+                (credential.audience(&session.audience), http.or(Some(&session.gateway)))
+            }
+        };
+        let (url, authority) = gateway(data_dir, http)?;
+        Ok(HttpCaller { url, authority, credential, relying_party })
+    }
+}
+
+/// The URL of the gateway that was named, else of that of dev.json, and the PEM of the authority to trust.
+fn gateway(data_dir: &DataDir, http: Option<&str>) -> anyhow::Result<(String, Option<String>)> {
+    if let Some(http) = http {
+        return Ok((http.trim_end_matches('/').to_owned(), data_dir.authority(None)?));
+    }
+    let known = data_dir.dev_file()?;
+    let authority = data_dir.authority(Some(&known))?;
+    Ok((known.http, authority))
 }
 
 impl Gateway {

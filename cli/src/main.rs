@@ -19,12 +19,14 @@ mod output;
 mod phone;
 mod platform;
 mod qr;
+mod requests;
 mod serve;
 mod session;
 mod sessions;
 mod sure;
 mod trigger;
 mod verify;
+mod who;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,9 @@ enum Command {
     Admin(admin::Args),
     /// Create, check and rotate the keys of a deployment
     Keys(keys::Args),
+    /// What your backend sent, and how it was answered
+    #[command(subcommand, after_help = "Example:\n  nodkey requests tail")]
+    Requests(requests::Verb),
     Trigger(trigger::Args),
     /// Verify offline, from its evidence, that a trusonafication was accepted
     Verify(verify::Args),
@@ -108,6 +113,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Sessions(args) => Box::pin(sessions::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
+            Command::Requests(verb) => Box::pin(requests::run(verb)).await,
             Command::Trigger(args) => Box::pin(trigger::run(args)).await,
             Command::Verify(args) => Box::pin(verify::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,

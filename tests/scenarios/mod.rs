@@ -35,6 +35,7 @@ mod counts;
 mod custom_fields;
 mod data_dir;
 mod demo;
+mod develop;
 mod disk_full;
 mod doctor;
 mod documents;

@@ -4,7 +4,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts as _, Request, State},
     http::{
-        HeaderName, HeaderValue,
+        HeaderValue,
         header::{CACHE_CONTROL, CONTENT_ENCODING, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
@@ -22,10 +22,11 @@ use crate::{
     limits::network::Source,
     measured::{Measured, Waiting},
     problem::{Problem, in_json},
+    reply::X_REQUEST_ID,
     state::AppState,
+    tail::{self, Found, Watched},
 };
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The maximum number of header fields of a request. Each holds memory while the body arrives, however short it is.
 const MAX_FIELDS: usize = 64;
 /// The maximum length of a caller's request id, in characters.
@@ -46,26 +47,21 @@ pub struct Common {
     pub strict_transport: Option<HeaderValue>,
     /// Routes that may wait.
     pub waiting: Waiting,
+    /// Who listens to requests, and what is known of credentials. Absent from tests of this layer alone.
+    pub state: Option<AppState>,
 }
 
 /// Traces and measures the request and sets the request id of the response: the caller's, or the trace id. Forbids caching and content sniffing, and
 /// turns every refusal into JSON. One layer, because each layer costs every held connection over a kilobyte.
-pub async fn common(State(Common { strict_transport, waiting }): State<Common>, mut request: Request, next: Next) -> Response {
+pub async fn common(State(Common { strict_transport, waiting, state }): State<Common>, mut request: Request, next: Next) -> Response {
     let own = request.headers().get(&X_REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()).cloned();
+    let watched = state.as_ref().and_then(|state| Watched::begin(&state.tail, &state.clock, &request));
     let (measured, arrival) = (Measured::begin(&request, &waiting), Arrival::of(&request));
     request.extensions_mut().insert(arrival.clone());
-    let mut response = if request.headers().len() > MAX_FIELDS {
-        Problem::too_many_fields(MAX_FIELDS).into_response()
-    } else if is_compressed(&request) {
-        Problem::compressed().into_response()
-    } else {
-        // Within the trace, because converting a refusal may log it.
-        let answer = async {
-            let response = next.run(request).await;
-            arrival.settle();
-            in_json(response)
-        };
-        arrival.run(answer).await
+    let (mut response, found) = match &watched {
+        None => (answered(request, next, &arrival).await, Found::default()),
+        // On the heap, because few are watched.
+        Some(_) => Box::pin(tail::finding(answered(request, next, &arrival))).await,
     };
     measured.answered(response.status());
     arrival.answered(&response);
@@ -78,7 +74,26 @@ pub async fn common(State(Common { strict_transport, waiting }): State<Common>, 
     if let Some(strict_transport) = strict_transport {
         headers.insert(STRICT_TRANSPORT_SECURITY, strict_transport);
     }
-    response
+    match (watched, state) {
+        (Some(watched), Some(state)) => Box::pin(watched.tell(&state.resolver, found, response)).await,
+        _ => response,
+    }
+}
+
+async fn answered(request: Request, next: Next, arrival: &Arrival) -> Response {
+    if request.headers().len() > MAX_FIELDS {
+        return Problem::too_many_fields(MAX_FIELDS).into_response();
+    }
+    if is_compressed(&request) {
+        return Problem::compressed().into_response();
+    }
+    // Within the trace, because converting a refusal may log it.
+    let answer = async {
+        let response = next.run(request).await;
+        arrival.settle();
+        in_json(response)
+    };
+    arrival.run(answer).await
 }
 
 fn is_compressed(request: &Request) -> bool {

@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod measured;
 mod metrics;
+mod named;
 mod openapi;
 mod operators;
 mod plain;
@@ -22,6 +23,7 @@ mod reply;
 mod routes;
 mod state;
 mod strict;
+mod tail;
 mod wait;
 
 use std::{sync::Arc, time::Duration};
@@ -47,6 +49,7 @@ use limits::{
 use operators::Operators;
 use replay::Replays;
 use state::{AppState, Inner};
+use tail::Tail;
 use wait::looks;
 
 /// The maximum number of streams from services for all relying parties together: half of what the connections to one service carry.
@@ -91,6 +94,7 @@ impl Service for Gateway {
         let operators = Operators::of(config.console, config.operator_grpc);
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
         let state = AppState(Arc::new(Inner {
+            tail: Tail::default(),
             resolver: CredentialResolver::new(peers.registry().clone()),
             replays: Replays::new(config.remembered_proofs),
             repeated: Replays::new(config.remembered_proofs),

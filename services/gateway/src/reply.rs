@@ -15,6 +15,8 @@ use axum::{
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 
+/// The header with the id of a request, for support.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How often an idle stream sends a keep-alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 

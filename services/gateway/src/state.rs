@@ -20,6 +20,7 @@ use crate::{
     limits::{network::UnnamedProxy, permits::Permits, rate::Rates, registrations::Registrations, shares::Shares, strangers::Strangers},
     operators::Operators,
     replay::Replays,
+    tail::Tail,
 };
 
 /// The state that handlers share. Cheap to clone.
@@ -88,6 +89,8 @@ pub struct Inner {
     pub random: Random,
     /// When this process started.
     pub started_at: Timestamp,
+    /// Who listens to requests.
+    pub tail: Tail,
     /// Cancelled when the process begins to stop.
     pub stopping: CancellationToken,
 }

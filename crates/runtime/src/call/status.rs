@@ -30,8 +30,9 @@ pub(crate) const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The name of a code, for spans and metrics.
-pub(crate) const fn code_name(code: Code) -> &'static str {
+/// The name of a code, for spans, metrics and people.
+#[must_use]
+pub const fn code_name(code: Code) -> &'static str {
     CODES[code as usize]
 }
 

@@ -18,7 +18,7 @@ use axum::{
 use nodkey_kernel::{
     dpop,
     id::{CredentialId, RelyingPartyId},
-    jose::{b64u_decode, sha256},
+    jose::sha256,
     trusona_mac,
 };
 use nodkey_proto::registry::v1::{CredentialKind, SignedRequest};
@@ -31,7 +31,6 @@ use nodkey_runtime::{
     trace::Arrival,
 };
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use super::{bearer, phone};
@@ -41,10 +40,12 @@ use crate::{
     layers::body_under,
     limits::network::Source,
     metrics::SIGNATURE_TOLERANCES,
+    named,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
     state::AppState,
     strict::Strict,
+    tail,
 };
 
 /// The date that is signed. `Date` is used where a client sends none.
@@ -235,7 +236,7 @@ impl<'a> Named<'a> {
         let authorization = parts.headers.get(AUTHORIZATION).ok_or((Fault::Missing, None))?;
         let parsed = authorization.to_str().ok().and_then(trusona_mac::parse_authorization);
         let (token, signature) = parsed.ok_or((Fault::Malformed, None))?;
-        let id = credential_id(token).ok_or((Fault::NamesNoCredential, None))?;
+        let id = named::of_token(token).ok_or((Fault::NamesNoCredential, None))?;
         Ok(Self { id, token_sha256: sha256(token.as_bytes()), signature })
     }
 
@@ -260,6 +261,7 @@ impl<'a> Named<'a> {
 }
 
 fn note(fault: Fault, named: Option<CredentialId>) {
+    tail::refused(fault);
     fault::note("TRUSONA", fault.as_str(), named.map(|id| id.to_string()).as_deref());
 }
 
@@ -275,12 +277,6 @@ impl Target {
         let path_and_query = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         Self { method: parts.method.as_str().to_owned(), path_and_query }
     }
-}
-
-/// The claims of a token that name its credential.
-#[derive(Deserialize)]
-struct TokenClaims {
-    jti: CredentialId,
 }
 
 async fn verify(
@@ -321,6 +317,7 @@ async fn verify(
         gateway.proven_tokens.insert(named.token_sha256, credential.relying_party);
     }
     count(tolerated);
+    tail::proven(&credential);
     gateway.credential_rates.check(&id.to_string())?;
     // A repeated read is harmless: it reveals nothing new.
     if credential.signatures.refuse_repeated && !parts.method.is_safe() {
@@ -358,12 +355,6 @@ fn count(Tolerated { signature, date }: Tolerated) {
     for fault in [signature, date].into_iter().flatten() {
         SIGNATURE_TOLERANCES.with([fault]).increment(1);
     }
-}
-
-/// The credential that a token names. The token is looked up, not trusted.
-fn credential_id(token: &str) -> Option<CredentialId> {
-    let claims = b64u_decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<TokenClaims>(&claims).ok().map(|claims| claims.jti)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

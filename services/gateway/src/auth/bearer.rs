@@ -29,6 +29,7 @@ use crate::{
     problem::{Problem, Refused},
     state::AppState,
     strict::Strict,
+    tail,
 };
 
 /// The caller that a bearer token identifies. Services never call each other through the gateway, so their tokens identify nobody.
@@ -131,6 +132,7 @@ impl Bearer {
         }
         let bearer = found.map_err(if unproven { Unidentified::Credentials } else { Unidentified::Service })?;
         if let Self::Backend(credential) = &bearer {
+            tail::proven(credential);
             state.credential_rates.check(&credential.id.to_string()).map_err(Unidentified::Rate)?;
         }
         Ok(bearer)
@@ -163,6 +165,7 @@ impl Bearer {
 
 /// The same error whatever is wrong. The log has the cause, and in development the response has it, too.
 fn refused(state: &AppState, fault: Fault, named: Option<CredentialId>) -> Status {
+    tail::refused(fault);
     fault::note("Bearer", fault.as_str(), named.map(|id| id.to_string()).as_deref());
     not_authenticated(fault, state.deployment.explain_refusals)
 }

@@ -39,6 +39,8 @@ pub enum Scheme {
     Phone,
     /// A backend.
     Backend,
+    /// A backend or an operator that listens to requests.
+    Listener,
 }
 
 impl Scheme {
@@ -49,6 +51,7 @@ impl Scheme {
             Self::Public => Vec::new(),
             Self::Registration => vec![SecurityRequirement::new("mobile", none).add("dpop", none)],
             Self::Key | Self::Phone => vec![SecurityRequirement::new("dpop", none)],
+            Self::Listener => vec![SecurityRequirement::new("bearer", none)],
             Self::Backend => vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("server", none)],
         }
     }

@@ -12,6 +12,7 @@ mod identifiers;
 mod pending;
 mod prompts;
 mod public;
+mod requests;
 mod trucodes;
 pub mod trusonafications;
 mod user_bindings;
@@ -68,6 +69,7 @@ struct Routers {
     waiting_phones: OpenApiRouter<AppState>,
     backends: OpenApiRouter<AppState>,
     waiting_backends: OpenApiRouter<AppState>,
+    listeners: OpenApiRouter<AppState>,
 }
 
 fn routers() -> Routers {
@@ -133,13 +135,15 @@ fn routers() -> Routers {
             Scheme::Backend,
         ),
         waiting_backends: openapi::secured(OpenApiRouter::new().routes(routes!(trusonafications::get)), Scheme::Backend),
+        listeners: openapi::secured(OpenApiRouter::new().routes(routes!(requests::tail)), Scheme::Listener),
     }
 }
 
 /// Everything the gateway serves: these routes, others that are answered immediately or hold their callers, and gRPC.
 pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppState>, grpc: Router<AppState>) -> Router {
     let routers = routers();
-    let may_wait = Waiting::of([&routers.waiting_phones, &routers.waiting_backends, &routers.waiting_browsers], &[SIGN_IN]);
+    let may_wait =
+        Waiting::of([&routers.waiting_phones, &routers.waiting_backends, &routers.waiting_browsers, &routers.listeners], &[SIGN_IN]);
     let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
     let shared = || state.clone();
     let backends = || middleware::from_fn_with_state(shared(), backend::middleware);
@@ -173,11 +177,12 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
     let waiting = plain(routers.waiting_phones)
         .route_layer(phones())
         .merge(plain(routers.waiting_backends).route_layer(backends()))
+        .merge(plain(routers.listeners).route_layer(middleware::from_fn_with_state(shared(), requests::middleware)))
         .merge(plain(routers.waiting_browsers).route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
     let document = Bytes::from(document(&state.deployment.public_url).to_string());
-    let common = Common { strict_transport: layers::strict_transport(&state.deployment), waiting: may_wait };
+    let common = Common { strict_transport: layers::strict_transport(&state.deployment), waiting: may_wait, state: Some(state.clone()) };
     router
         .merge(nodkey_web::assets())
         .merge(nodkey_web::sdk())
@@ -218,8 +223,9 @@ fn preflight() -> MethodRouter<AppState> {
 
 /// The OpenAPI document of a deployment at `server`, a URL.
 pub fn document(server: &str) -> Value {
-    let Routers { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends } = routers();
-    let all = [browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends]
+    let Routers { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends, listeners } =
+        routers();
+    let all = [browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends, listeners]
         .into_iter()
         .fold(public, OpenApiRouter::merge);
     openapi::describe(&all.into_openapi(), server)
