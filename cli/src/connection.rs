@@ -163,7 +163,11 @@ impl Backend {
     /// Connects as the backend of a relying party: by the credential that was given, else by that of dev.json. Without `--grpc`, to the
     /// gateway: the one that was named, else that of dev.json.
     pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, gateway: &Gateway) -> anyhow::Result<Nodkey> {
-        let http = gateway.http.as_deref();
+        self.connect_at(data_dir, grpc, gateway.http.as_deref())
+    }
+
+    /// The same, where no other option of a gateway is needed than its URL.
+    pub fn connect_at(self, data_dir: &DataDir, grpc: &Grpc, http: Option<&str>) -> anyhow::Result<Nodkey> {
         let credential = self.credential(data_dir, http)?;
         let Some(http) = http else { return grpc.connect(data_dir, credential, |known| &known.http) };
         grpc.connect_or(data_dir, credential.audience(&grpc.audience), || {

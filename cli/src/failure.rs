@@ -53,6 +53,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// What happened, in one line of our own words.
+pub fn words(error: &anyhow::Error) -> String {
+    Said::of(error).what
+}
+
 /// The parts of a report: what happened, in our own words, then the details from libraries.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {

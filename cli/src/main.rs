@@ -14,6 +14,7 @@ mod failure;
 mod handler;
 mod keys;
 mod lan;
+mod listen;
 mod login;
 mod output;
 mod phone;
@@ -73,6 +74,7 @@ enum Command {
     /// What your backend sent, and how it was answered
     #[command(subcommand, after_help = "Example:\n  nodkey requests tail")]
     Requests(requests::Verb),
+    Listen(listen::Args),
     Trigger(trigger::Args),
     /// Verify offline, from its evidence, that a trusonafication was accepted
     Verify(verify::Args),
@@ -114,6 +116,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
             Command::Requests(verb) => Box::pin(requests::run(verb)).await,
+            Command::Listen(args) => Box::pin(listen::run(args)).await,
             Command::Trigger(args) => Box::pin(trigger::run(args)).await,
             Command::Verify(args) => Box::pin(verify::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,

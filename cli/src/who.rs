@@ -1,6 +1,8 @@
 //! Who calls, for commands that a backend as well as an operator may use.
 
-use crate::connection::{Backend, DataDir, Grpc, HttpCaller, Operator};
+use nodkey_server_sdk::Nodkey;
+
+use crate::connection::{Backend, Connected, DataDir, Grpc, HttpCaller, Operator};
 
 /// A backend by its server credential, or an operator.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,5 +30,15 @@ impl Who {
         let Self { as_operator, http, data_dir, grpc, backend, operator } = self;
         let http = http.as_deref();
         if as_operator { operator.caller(&data_dir, &grpc, http) } else { backend.caller(&data_dir, &grpc, http) }
+    }
+
+    /// For calls over gRPC.
+    pub fn connect(self) -> anyhow::Result<Nodkey> {
+        let Self { as_operator, http, data_dir, grpc, backend, operator } = self;
+        if !as_operator {
+            return backend.connect_at(&data_dir, &grpc, http.as_deref());
+        }
+        let Connected { nodkey, .. } = operator.connect(&data_dir, &grpc, true)?;
+        Ok(nodkey)
     }
 }

@@ -231,6 +231,8 @@ const BAD: &[(&str, As, &str, &str)] = &[
         r#"{"since": "2026-01-01T00:00:00Z", "endpointId": "UNKNOWN"}"#,
         "NOT_FOUND",
     ),
+    ("notification.v1.DeliveryService/WatchDeliveries", Backend, r#"{"endpointId": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("notification.v1.DeliveryService/WatchDeliveries", Backend, r#"{"createdAfter": "2026-01-01T00:00:00Z"}"#, "VALIDATION_FAILED"),
     ("notification.v1.EndpointService/GetEndpoint", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
     ("notification.v1.EndpointService/UpdateEndpoint", Backend, r#"{"id": "UNKNOWN", "enabled": false}"#, "NOT_FOUND"),
     ("notification.v1.EndpointService/UpdateEndpoint", Backend, r#"{"id": "UNKNOWN", "url": "x"}"#, "VALIDATION_FAILED"),

@@ -7,6 +7,7 @@ use nodkey_proto::{
 };
 
 use crate::{
+    app::Mirrored,
     domain::{Attempt, Delivery, DisabledReason, Endpoint, State},
     push::{KeptConfiguration, Provider},
 };
@@ -41,6 +42,13 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
         subject: delivery.subject.to_string(),
         ..pb::Delivery::default()
     }
+}
+
+/// Converts a delivery with the request by which its endpoint gets it.
+#[must_use]
+pub fn mirrored(Mirrored { delivery: found, headers }: Mirrored) -> pb::WatchDeliveriesResponse {
+    let headers = headers.into_iter().map(|(name, value)| pb::HeaderField { name: name.to_owned(), value });
+    pb::WatchDeliveriesResponse { delivery: Some(delivery(&found, &[])), headers: headers.collect(), body: found.body }
 }
 
 /// The most of a body that is shown, in bytes.

@@ -8,6 +8,9 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::Failure;
 
+/// When to try again to open a stream: nobody knows when one ends.
+const FULL_FOR: Duration = Duration::from_secs(5);
+
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,6 +28,12 @@ pub enum Error {
         /// When the first of them stops signing.
         until: Timestamp,
     },
+    /// Each stream reads the database every second.
+    #[error("{0} has too many streams of deliveries; end some, or try again later")]
+    TooManyMirrors(&'static str),
+    /// This process is about to stop; the same request to another process may work immediately.
+    #[error("this server is shutting down")]
+    Stopping,
     /// Nothing is sent to the endpoint.
     #[error("the endpoint is disabled; enable it first")]
     EndpointDisabled,
@@ -48,7 +57,8 @@ impl Classify for Error {
             Self::TooManyEndpoints(_) => Kind::Invalid,
             Self::EndpointDisabled | Self::TooManyKeys { .. } => Kind::Precondition,
             Self::Failure(e) => e.kind(),
-            Self::Raced => Kind::Unavailable,
+            Self::TooManyMirrors(_) => Kind::Exhausted,
+            Self::Raced | Self::Stopping => Kind::Unavailable,
         }
     }
 
@@ -58,6 +68,8 @@ impl Classify for Error {
             Self::TooManyKeys { .. } => "TOO_MANY_KEYS",
             Self::EndpointDisabled => "ENDPOINT_DISABLED",
             Self::Failure(e) => e.reason(),
+            Self::TooManyMirrors(_) => "TOO_MANY_STREAMS",
+            Self::Stopping => "STOPPING",
             Self::Raced => "RACED",
         }
     }
@@ -65,11 +77,15 @@ impl Classify for Error {
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Failure(e) => e.field_violations(),
-            Self::TooManyEndpoints(_) | Self::TooManyKeys { .. } | Self::EndpointDisabled | Self::Raced => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        if let Self::Failure(e) = self { e.retry_after() } else { None }
+        match self {
+            Self::Failure(e) => e.retry_after(),
+            Self::TooManyMirrors(_) => Some(FULL_FOR),
+            _ => None,
+        }
     }
 }

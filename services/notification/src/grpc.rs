@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
     id::{DeliveryId, DeviceId, EndpointId},
     time::Timestamp,
@@ -16,7 +17,7 @@ use nodkey_proto::{
         ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ListPushConfigurationsRequest,
         ListPushConfigurationsResponse, PutPushConfigurationRequest, PutPushRegistrationRequest, PutPushRegistrationResponse,
         RedeliverManyRequest, RedeliverManyResponse, RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest,
-        UpdateEndpointRequest,
+        UpdateEndpointRequest, WatchDeliveriesRequest, WatchDeliveriesResponse,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         endpoint_service_server::{EndpointService, EndpointServiceServer},
         push_configuration_service_server::{PushConfigurationService, PushConfigurationServiceServer},
@@ -91,6 +92,26 @@ impl DeliveryService for Api {
         let app = self.0.clone();
         let count = uninterrupted(async move { app.redeliver_many(party, range).await }).await.map_err(status)?;
         Ok(Response::new(RedeliverManyResponse { count }))
+    }
+
+    type WatchDeliveriesStream = stream::BoxStream<'static, Result<WatchDeliveriesResponse, Status>>;
+
+    async fn watch_deliveries(&self, request: Request<WatchDeliveriesRequest>) -> Result<Response<Self::WatchDeliveriesStream>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let WatchDeliveriesRequest { endpoint_id: endpoint, created_after } = request.into_inner();
+        let endpoint = if endpoint.is_empty() { None } else { Some(endpoint_id(&endpoint)?) };
+        let time = |at| from_timestamp(at).ok_or_else(|| status(Failure::field("created_after", "must be a time")));
+        let since = created_after.as_ref().map(time).transpose()?;
+        let mirror = self.0.mirror(party, endpoint, since).await.map_err(status)?;
+        // A failure ends the stream; the caller has to call again.
+        let mirrored = stream::unfold(Some(mirror), |mirror| async move {
+            let mut mirror = mirror?;
+            match mirror.next().await {
+                Ok(mirrored) => Some((Ok(convert::mirrored(mirrored)), Some(mirror))),
+                Err(e) => Some((Err(status(e)), None)),
+            }
+        });
+        Ok(Response::new(mirrored.boxed()))
     }
 }
 

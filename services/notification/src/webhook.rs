@@ -9,13 +9,13 @@ use std::{
 use nodkey_kernel::{
     error::{Classify as _, Kind, chain},
     time::Timestamp,
-    webhook,
+    webhook::{self, SigningKeys},
 };
 use nodkey_runtime::Failure;
 use nodkey_trace::{Following, FutureExt as _, KeyValue, SpanKind, TRACEPARENT, attribute, traceparent};
 use reqwest::{
     Client, RequestBuilder,
-    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -107,13 +107,9 @@ impl Webhooks {
 
     /// The URL and the signed request; `None` if the endpoint is disabled or deleted, or the subject no longer exists.
     async fn prepare(&self, claimed: &Delivery, now: Timestamp) -> Result<Option<(String, RequestBuilder)>, NotNow> {
-        let (id, timestamp) = (claimed.id.to_string(), now.as_seconds());
-        let post = |url: &str| {
-            self.client
-                .post(url)
-                .header(CONTENT_TYPE, "application/json; charset=utf-8")
-                .header(webhook::ID, &id)
-                .header(webhook::TIMESTAMP, timestamp)
+        let post = |url: &str, keys: &[SigningKeys]| {
+            let fields = header_fields(claimed, keys, now).into_iter();
+            fields.fold(self.client.post(url), |request, (name, value)| request.header(name, value))
         };
         let Some(endpoint) = claimed.endpoint else {
             let body = match self.app.callback(claimed).await {
@@ -122,14 +118,28 @@ impl Webhooks {
                 Err(e) if e.kind() == Kind::NotFound => return Ok(None),
                 Err(e) => return Err(NotNow(chain(&e))),
             };
-            return Ok(Some((claimed.url.clone(), post(&claimed.url).body(body))));
+            return Ok(Some((claimed.url.clone(), post(&claimed.url, &[]).body(body))));
         };
         let found = self.app.signing_keys(claimed.relying_party, endpoint).await.map_err(|e| NotNow(chain(&e)))?;
         let Some((url, keys)) = found else { return Ok(None) };
-        let signatures: Vec<_> = keys.iter().map(|keys| keys.sign(&id, timestamp, &claimed.body)).collect();
-        let request = post(&url).header(webhook::SIGNATURE, signatures.join(" ")).body(claimed.body.clone());
+        let request = post(&url, &keys).body(claimed.body.clone());
         Ok(Some((url, request)))
     }
+}
+
+/// The header fields of a request that is sent now: the type of its body, and what is signed, with a signature by each of the keys.
+pub fn header_fields(delivery: &Delivery, keys: &[SigningKeys], now: Timestamp) -> Vec<(&'static str, String)> {
+    let (id, timestamp) = (delivery.id.to_string(), now.as_seconds());
+    let signatures: Vec<_> = keys.iter().map(|keys| keys.sign(&id, timestamp, &delivery.body)).collect();
+    let mut fields = vec![
+        ("content-type", "application/json; charset=utf-8".to_owned()),
+        (webhook::ID, id),
+        (webhook::TIMESTAMP, timestamp.to_string()),
+    ];
+    if !signatures.is_empty() {
+        fields.push((webhook::SIGNATURE, signatures.join(" ")));
+    }
+    fields
 }
 
 impl Outgoing for Webhooks {

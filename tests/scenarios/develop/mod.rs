@@ -1,5 +1,6 @@
 //! What developers of a backend use while it is not there yet: its requests as they are answered, and webhooks on their own machine.
 
+mod listen;
 mod tail;
 
 use std::{

@@ -162,6 +162,7 @@ impl App {
             traceparent: nodkey_trace::traceparent(),
         };
         delivery::insert(tx, &delivery).await?;
+        self.wake_mirrors(tx, party);
         if state == State::Pending {
             wake(&self.wakes, tx, queue);
         }

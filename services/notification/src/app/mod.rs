@@ -3,11 +3,13 @@
 mod deliveries;
 mod endpoint_keys;
 mod endpoints;
+mod mirror;
 mod push_configurations;
 mod pushes;
 
 use std::{sync::Arc, time::Duration};
 
+use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Tx,
     outbox::{self, EventContext},
@@ -22,10 +24,12 @@ use nodkey_kernel::{
 use nodkey_proto::Event;
 use nodkey_runtime::{Deployment, Deps, Peers};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     deliveries::{CallbackTo, Fact, Listing, Range, Settled},
     endpoints::Change,
+    mirror::{Mirrored, Mirrors},
 };
 use crate::{config::Config, error::Error};
 
@@ -54,6 +58,9 @@ pub struct App {
     /// Where addresses that phones name may lead.
     push_egress: Egress,
     peers: Peers,
+    bus: Bus,
+    stopping: CancellationToken,
+    mirrors: Mirrors,
     wakes: mpsc::Sender<String>,
     push_wakes: mpsc::Sender<String>,
     patience: Duration,
@@ -64,13 +71,29 @@ impl App {
     /// Creates the use cases.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Woken)> {
         let (db, vault) = (deps.db()?, deps.vault()?);
-        let Deps { clock, random, deployment, peers, .. } = deps;
+        let Deps { bus, clock, random, deployment, peers, stopping, .. } = deps;
         let (wakes, webhooks) = mpsc::channel(WAKES);
         let (push_wakes, pushes) = mpsc::channel(WAKES);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
         let retention = Duration::from_hours(24 * u64::from(config.retention_days));
         let push_egress = config.push.egress(&deployment.egress);
-        let app = Self { db, clock, random, vault, deployment, push_egress, peers, wakes, push_wakes, patience, retention };
+        let mirrors = Mirrors::default();
+        let app = Self {
+            db,
+            clock,
+            random,
+            vault,
+            deployment,
+            push_egress,
+            peers,
+            bus,
+            stopping,
+            mirrors,
+            wakes,
+            push_wakes,
+            patience,
+            retention,
+        };
         Ok((app, Woken { webhooks, pushes }))
     }
 

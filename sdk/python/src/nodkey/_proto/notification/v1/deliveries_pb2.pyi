@@ -104,6 +104,32 @@ class GetDeliveryRequest(_message.Message):
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
+class WatchDeliveriesRequest(_message.Message):
+    __slots__ = ("endpoint_id", "created_after")
+    ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    endpoint_id: str
+    created_after: _timestamp_pb2.Timestamp
+    def __init__(self, endpoint_id: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WatchDeliveriesResponse(_message.Message):
+    __slots__ = ("delivery", "headers", "body")
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    delivery: Delivery
+    headers: _containers.RepeatedCompositeFieldContainer[HeaderField]
+    body: str
+    def __init__(self, delivery: _Optional[_Union[Delivery, _Mapping]] = ..., headers: _Optional[_Iterable[_Union[HeaderField, _Mapping]]] = ..., body: _Optional[str] = ...) -> None: ...
+
+class HeaderField(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
 class RedeliverRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
