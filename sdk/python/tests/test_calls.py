@@ -106,7 +106,7 @@ async def test_a_fault_that_the_server_knows_of_is_not_repeated(server: FakeServ
     assert len(server.asked) == 1
 
 
-async def test_a_limit_is_waited_for_only_where_the_server_says_how_long(server: FakeServer, connect: Connect) -> None:
+async def test_a_rate_is_waited_for_only_where_the_server_says_how_long_and_no_other_limit_is(server: FakeServer, connect: Connect) -> None:
     driver = connect(server.url)
     exhausted = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "EXHAUSTED", retry_after=0.01)
     server.answer("GetUser", exhausted)
@@ -115,7 +115,8 @@ async def test_a_limit_is_waited_for_only_where_the_server_says_how_long(server:
     assert len(server.asked) == 2
     for refusal in (
         Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "EXHAUSTED", retry_after=3600),
-        Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_DEVICES", "EXHAUSTED"),
+        Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "EXHAUSTED"),
+        Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "PROMPT_BUDGET_EXHAUSTED", "EXHAUSTED", retry_after=0.01),
     ):
         server.asked.clear()
         server.answers.clear()

@@ -87,7 +87,8 @@ def test_retries_deadlines_and_tokens_are_those_of_the_specification() -> None:
     retry, backoff = SPEC["retry"], SPEC["retry"]["backoff"]
     assert (_retry._ATTEMPTS, list(_retry._CODES)) == (retry["attempts"], retry["codes"])
     assert list(_retry._CODES_WITHOUT_REASON) == retry["codes_without_reason"]
-    assert retry["codes_with_retry_info"] == SPEC["wait"]["codes"] == ["RESOURCE_EXHAUSTED"]
+    assert list(_retry._REASONS_WITH_RETRY_INFO) == retry["reasons_with_retry_info"]
+    assert SPEC["wait"]["codes"] == ["RESOURCE_EXHAUSTED"]
     assert (backoff["first_milliseconds"], backoff["most_milliseconds"]) == (_retry._FIRST_SECONDS * 1000, _retry._MOST_SECONDS * 1000)
     assert retry["longest_pause_seconds"] == _retry._LONGEST_PAUSE_SECONDS
     assert (SPEC["deadlines"]["attempt_seconds"], SPEC["deadlines"]["wait_seconds"]) == (_retry.ATTEMPT_SECONDS, _retry.WAIT_SECONDS)

@@ -9,8 +9,9 @@ from nodkey._errors import Failure
 from nodkey._retry import Attempts, Patience
 
 
-def failure(code: str, *, has_reason: bool = False, retry_after: float | None = None) -> Failure:
-    return Failure(code, has_reason=has_reason, error=NodkeyError(code, "m", kind=Kind.UNAVAILABLE, retry_after=retry_after))
+def failure(code: str, reason: str | None = None, *, has_reason: bool = False, retry_after: float | None = None) -> Failure:
+    error = NodkeyError(reason or code, "m", kind=Kind.UNAVAILABLE, retry_after=retry_after)
+    return Failure(code, has_reason=has_reason, error=error)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,11 @@ def test_pauses_double_and_are_random_from_nothing_on() -> None:
             attempts.failed(failure("UNAVAILABLE"))
 
 
-@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
-def test_the_servers_pause_comes_before_ours_and_one_that_is_long_is_the_callers(code: str) -> None:
-    assert Attempts(lambda: 0.0).failed(failure(code, has_reason=True, retry_after=10)) == 10
+@pytest.mark.parametrize(("code", "reason"), [("UNAVAILABLE", "OVERLOADED"), ("RESOURCE_EXHAUSTED", "RATE_LIMITED")])
+def test_the_servers_pause_comes_before_ours_and_one_that_is_long_is_the_callers(code: str, reason: str) -> None:
+    assert Attempts(lambda: 0.0).failed(failure(code, reason, has_reason=True, retry_after=10)) == 10
     with pytest.raises(NodkeyError) as caught:
-        Attempts(lambda: 0.0).failed(failure(code, has_reason=True, retry_after=11))
+        Attempts(lambda: 0.0).failed(failure(code, reason, has_reason=True, retry_after=11))
     assert caught.value.retry_after == 11
 
 

@@ -29,7 +29,7 @@ pub(crate) fn pause(random: &Random, status: &Status, attempt: u32) -> Option<Du
     let asked = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
     let again = match status.code() {
         Code::DeadlineExceeded => true,
-        Code::ResourceExhausted => asked.is_some(),
+        Code::ResourceExhausted => asked.is_some() && is_rate(status),
         _ => is_broken(status),
     };
     if !again || attempt >= ATTEMPTS {
@@ -39,6 +39,11 @@ pub(crate) fn pause(random: &Random, status: &Status, attempt: u32) -> Option<Du
         Some(asked) => (asked <= LONGEST_PAUSE).then_some(asked),
         None => Some(backoff(random, attempt)),
     }
+}
+
+/// Whether this caller calls too often. Other limits, such as how often a user is prompted, do not pass by waiting a little.
+fn is_rate(status: &Status) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == "RATE_LIMITED")
 }
 
 /// Whether the connection broke or the server is unreachable: a server of ours that fails says why.
@@ -82,20 +87,27 @@ mod tests {
     #[test]
     fn attempts_are_repeated_as_the_specification_says() {
         let spec: serde_json::Value = serde_json::from_str(SPEC).unwrap();
-        let [always, bare, asked] = ["codes", "codes_without_reason", "codes_with_retry_info"].map(|name| codes(&spec, name));
+        let [always, bare] = ["codes", "codes_without_reason"].map(|name| codes(&spec, name));
+        assert_eq!(spec["retry"]["reasons_with_retry_info"], serde_json::json!(["RATE_LIMITED"]));
         let sorted = |parts: &[&[i32]]| {
             let mut all = parts.concat();
             all.sort_unstable();
             all
         };
-        let said = ErrorDetails::with_error_info("SAID", "nodkey", HashMap::new());
-        let mut later = said.clone();
-        later.set_retry_info(Some(LONGEST_PAUSE));
-        let mut much_later = said.clone();
-        much_later.set_retry_info(Some(LONGEST_PAUSE + Duration::from_secs(1)));
+        let said = ErrorDetails::with_error_info("PROMPT_BUDGET_EXHAUSTED", "nodkey", HashMap::new());
+        let rate = ErrorDetails::with_error_info("RATE_LIMITED", "nodkey", HashMap::new());
+        let after = |details: &ErrorDetails, delay| {
+            let mut details = details.clone();
+            details.set_retry_info(Some(delay));
+            details
+        };
+        let (later, limited) = (after(&said, LONGEST_PAUSE), after(&rate, LONGEST_PAUSE));
+        let much_later = after(&rate, LONGEST_PAUSE + Duration::from_secs(1));
         assert_eq!(repeated(&ErrorDetails::new()), sorted(&[&always, &bare]));
         assert_eq!(repeated(&said), always);
-        assert_eq!(repeated(&later), sorted(&[&always, &asked]));
+        assert_eq!(repeated(&later), always);
+        assert_eq!(repeated(&rate), always);
+        assert_eq!(repeated(&limited), sorted(&[&always, &[Code::ResourceExhausted as i32]]));
         assert_eq!(repeated(&much_later), [0; 0]);
         assert_eq!(spec["retry"]["attempts"], ATTEMPTS);
         assert_eq!(spec["retry"]["longest_pause_seconds"], LONGEST_PAUSE.as_secs());

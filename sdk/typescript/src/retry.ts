@@ -3,8 +3,10 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 
 import type { Environment } from './environment.js';
-import { isBroken, pauseOf } from './status.js';
+import { infoOf, isBroken, pauseOf } from './status.js';
 
+/** This caller calls too often. Other limits, such as how often a user is prompted, are the caller's business. */
+const RATE = 'RATE_LIMITED';
 /** How often a call is tried. */
 export const ATTEMPTS = 3;
 /** The pause after the first attempt is at most this many milliseconds, after each further one twice as many. */
@@ -27,7 +29,7 @@ export function isPassing(status: ConnectError): boolean {
 /** The pause before the next attempt in milliseconds; `undefined`: there is none. */
 export function pauseAfter(environment: Environment, status: ConnectError, attempt: number): number | undefined {
   const named = pauseOf(status);
-  const repeats = isPassing(status) || (status.code === Code.ResourceExhausted && named !== undefined);
+  const repeats = isPassing(status) || (infoOf(status)?.reason === RATE && named !== undefined);
   if (!repeats || attempt >= ATTEMPTS || (named ?? 0) > LONGEST_PAUSE) return undefined;
   return named ?? backoff(environment, attempt);
 }

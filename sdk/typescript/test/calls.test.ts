@@ -113,18 +113,23 @@ it('pauses_at_random_below_a_bound_that_doubles', async () => {
   }
 });
 
-it('pauses_as_long_as_the_server_says_and_not_at_all_where_that_is_too_long', async () => {
+it('pauses_as_long_as_the_server_says_and_not_at_all_where_that_is_too_long_or_not_about_the_rate', async () => {
   const environment = new FakeEnvironment();
   const patient = await failing(refusal(Code.ResourceExhausted, { reason: 'RATE_LIMITED', retrySeconds: 10 }));
   await create(clientOf(patient.server, environment));
   assert.deepEqual(environment.pauses, [10_000]);
-  const impatient = await failing(refusal(Code.ResourceExhausted, { reason: 'PROMPTS_HELD', retrySeconds: 11 }));
-  await assert.rejects(create(clientOf(impatient.server)), {
-    reason: 'PROMPTS_HELD',
-    retryAfter: 11_000,
-    retryable: true,
-  });
-  assert.equal(impatient.attempts.length, 1);
+  for (const [reason, retrySeconds] of [
+    ['RATE_LIMITED', 11],
+    ['PROMPT_BUDGET_EXHAUSTED', 1],
+  ] as const) {
+    const impatient = await failing(refusal(Code.ResourceExhausted, { reason, retrySeconds }));
+    await assert.rejects(create(clientOf(impatient.server)), {
+      reason,
+      retryAfter: retrySeconds * 1000,
+      retryable: true,
+    });
+    assert.equal(impatient.attempts.length, 1);
+  }
 });
 
 it('does_not_repeat_what_a_server_refuses', async () => {

@@ -14,6 +14,8 @@ _ATTEMPTS = 3
 _CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 #: The connection broke, or something between here and the server answered: a server of Nodkey gives a reason.
 _CODES_WITHOUT_REASON = ("CANCELLED", "UNKNOWN", "INTERNAL")
+#: This caller calls too often. Other limits, such as how often a user is prompted, are the caller's business.
+_REASONS_WITH_RETRY_INFO = ("RATE_LIMITED",)
 _FIRST_SECONDS = 0.1
 _MOST_SECONDS = 5.0
 #: A caller would rather have the error than wait longer.
@@ -22,7 +24,7 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 def _is_repeated(failure: Failure) -> bool:
     if failure.code == "RESOURCE_EXHAUSTED":
-        return failure.error.retry_after is not None
+        return failure.error.reason in _REASONS_WITH_RETRY_INFO and failure.error.retry_after is not None
     return failure.code in _CODES or (failure.code in _CODES_WITHOUT_REASON and not failure.has_reason)
 
 
