@@ -12,8 +12,12 @@ pub use private::{TestNats, TestPostgres};
 pub use proxy::{Direction, Proxy};
 
 use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -163,11 +167,12 @@ pub fn nats_monitor_url() -> String {
     environment("NODKEY_TEST_NATS_MONITOR_URL")
 }
 
-/// A name that no other test uses: lower-case letters, digits, underscores.
+/// A name that no other test uses: lower-case letters, digits, underscores. Process ids would be used again within a long run.
 #[must_use]
 pub fn unique_prefix() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("t{:x}_{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are configured by their runner's environment")]
