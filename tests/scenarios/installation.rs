@@ -33,7 +33,7 @@ use tempfile::TempDir;
 use crate::{
     http::{self, Answered},
     processes::{Plan, Running, binaries},
-    world::{World, environment},
+    world::{World, environment, eventually},
 };
 
 /// Tables with rows that stay forever unless a retention policy is set. Rows of the others expire.
@@ -86,9 +86,14 @@ impl Installation {
     }
 
     /// A phone calls the gateway, which now has another address than the phone knows.
+    /// Calls as a phone does, which repeats what a busy server does not take.
     async fn phone(&self, phone: &Value, method: Method, path: &str, body: &str) -> Answered {
         let key = private_key(&phone["device_key"]);
-        http::phone_at(&self.world.http, text(&self.clients, "public_url"), &key, method, path, body).await
+        eventually("the phone is answered", async || {
+            let answer = http::phone_at(&self.world.http, text(&self.clients, "public_url"), &key, method.clone(), path, body).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
     }
 
     fn jwks(&self, when: &str) -> Jwks {
