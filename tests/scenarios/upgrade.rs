@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -19,7 +19,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::{
     task::block_in_place,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::drill::amount;
@@ -48,7 +48,10 @@ impl Site {
         let mut phones = Vec::new();
         for n in 0..amount("NODKEY_TEST_ROLL_USERS", 4) {
             let user = format!("user {n}");
-            phones.push((user.clone(), tenant.active(&user).await));
+            let phone = tenant.active(&user).await;
+            // It knows the deployment's keys afterwards.
+            log_in_by(&tenant, &user, &phone).await;
+            phones.push((user, phone));
         }
         Self { tenant, phones, client: reqwest::Client::new() }
     }
@@ -77,12 +80,14 @@ impl Site {
         id
     }
 
-    /// Everybody logs in once a second while `roll` goes on. Returns how many logins there were. The webhook of each has arrived.
+    /// Everybody logs in once a second, one after the other, while `roll` goes on. Returns how many logins there were. The webhook of each
+    /// has arrived.
     async fn while_users_log_in(&self, roll: impl AsyncFnOnce()) -> usize {
         let mut receiving = receiver(Vec::new()).await;
         let (rolled, url) = (AtomicBool::new(false), receiving.url.clone());
-        let users = self.phones.iter().map(async |(user, phone)| {
-            let (mut ids, mut turns) = (BTreeSet::new(), interval(PERIOD));
+        let (begin, apart) = (Instant::now(), PERIOD / u32::try_from(self.phones.len()).unwrap());
+        let users = (0..).zip(&self.phones).map(async |(n, (user, phone))| {
+            let (mut ids, mut turns) = (BTreeSet::new(), interval_at(begin + n * apart, PERIOD));
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !rolled.load(Ordering::Relaxed) {
                 turns.tick().await;
