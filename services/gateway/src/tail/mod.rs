@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use nodkey_kernel::id::{CredentialId, RelyingPartyId};
@@ -49,8 +50,17 @@ struct Listeners {
 struct Listener {
     number: u64,
     scope: Scope,
+    since: Instant,
     lost: Arc<AtomicU64>,
     queue: mpsc::Sender<Queued>,
+}
+
+impl Listener {
+    /// Whether it hears of a request that names this credential and began then. Those that began before it listened, its own included, it
+    /// does not.
+    fn hears(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
+        began >= self.since && self.scope.includes(credential, party)
+    }
 }
 
 /// An entry as JSON, and how many were lost before it.
@@ -91,7 +101,7 @@ impl Tail {
         listeners.parties.add(party, 1, PER_PARTY)?;
         let number = listeners.next;
         listeners.next += 1;
-        listeners.all.push(Listener { number, scope, lost: Arc::clone(&lost), queue });
+        listeners.all.push(Listener { number, scope, since: Instant::now(), lost: Arc::clone(&lost), queue });
         self.0.listening.store(listeners.all.len(), Ordering::Relaxed);
         drop(listeners);
         Ok(Listening { tail: self.clone(), number, party, arriving, lost, next: None })
@@ -102,15 +112,15 @@ impl Tail {
         self.0.listening.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether anybody listens to requests that name this credential.
-    fn is_heard_by(&self, credential: CredentialId, party: Option<RelyingPartyId>) -> bool {
-        self.listeners().all.iter().any(|listener| listener.scope.includes(credential, party))
+    /// Whether anybody hears of a request that names this credential and began then.
+    fn is_heard_by(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
+        self.listeners().all.iter().any(|listener| listener.hears(credential, party, began))
     }
 
     /// Tells the listeners. A slow one loses it.
-    fn tell(&self, credential: CredentialId, party: Option<RelyingPartyId>, entry: &Arc<str>) {
+    fn tell(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant, entry: &Arc<str>) {
         for listener in &self.listeners().all {
-            if !listener.scope.includes(credential, party) {
+            if !listener.hears(credential, party, began) {
                 continue;
             }
             match listener.queue.try_reserve() {

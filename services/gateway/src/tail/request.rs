@@ -81,12 +81,12 @@ impl Watched {
             None => resolver.remembered(self.credential).await.map(|credential| credential.relying_party),
             proven => proven,
         };
-        if !self.tail.is_heard_by(self.credential, known) {
+        if !self.tail.is_heard_by(self.credential, known, self.since) {
             return response;
         }
         let (entry, response) = entry::of(&self, found, response).await;
         if let Ok(json) = serde_json::to_string(&entry) {
-            self.tail.tell(self.credential, known, &Arc::from(json));
+            self.tail.tell(self.credential, known, self.since, &Arc::from(json));
         }
         response
     }

@@ -36,18 +36,28 @@ fn a_backend_hears_of_its_own_credential_and_an_operator_of_all_of_one_relying_p
         (4, credential(2), Some(party(1)), false, true),
         (5, credential(2), Some(party(2)), false, false),
     ] {
-        assert_eq!(tail.is_heard_by(named, known), own_hears || all_hears, "{n}");
-        tail.tell(named, known, &entry(n));
+        assert_eq!(tail.is_heard_by(named, known, Instant::now()), own_hears || all_hears, "{n}");
+        tail.tell(named, known, Instant::now(), &entry(n));
         assert_eq!(next(&mut own), own_hears.then(|| News::Request(entry(n))));
         assert_eq!(next(&mut all), all_hears.then(|| News::Request(entry(n))));
     }
 }
 
 #[test]
+fn a_listener_hears_of_no_request_that_began_before_it_listened() {
+    let tail = Tail::default();
+    let mut first = tail.listen(Scope::Credential(party(1), credential(1))).unwrap();
+    let began = Instant::now();
+    let mut second = tail.listen(Scope::Credential(party(1), credential(1))).unwrap();
+    tail.tell(credential(1), Some(party(1)), began, &entry(1));
+    assert_eq!((next(&mut first), next(&mut second)), (Some(News::Request(entry(1))), None));
+}
+
+#[test]
 fn a_slow_listener_loses_what_its_queue_cannot_hold_and_is_told_how_many_where_they_were() {
     let tail = Tail::default();
     let mut slow = tail.listen(Scope::Credential(party(1), credential(1))).unwrap();
-    let tell = |n| tail.tell(credential(1), Some(party(1)), &entry(n));
+    let tell = |n| tail.tell(credential(1), Some(party(1)), Instant::now(), &entry(n));
     (0..QUEUE + 7).for_each(tell);
     assert_eq!(next(&mut slow), Some(News::Request(entry(0))));
     // There is space for one again: it comes after those that were lost.
