@@ -130,7 +130,7 @@ pub fn known_values(key: &str, metric: &str) -> BTreeSet<String> {
             let nine = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"];
             nine.map(ToOwned::to_owned).into()
         }
-        "code" => (0..17).map(|code| format!("{:?}", tonic::Code::from_i32(code))).map(|code| screaming(&code)).collect(),
+        "code" => nodkey_proto::code::CODES.map(ToOwned::to_owned).into(),
         "status" => (200..600).map(|status: u16| status.to_string()).collect(),
         "reason" => in_quotes("docs/errors.md"),
         "kind" => &in_quotes("docs/operations/metrics.md") | &in_quotes("docs/operations/overload.md"),
@@ -142,15 +142,6 @@ pub fn known_values(key: &str, metric: &str) -> BTreeSet<String> {
         }
         other => panic!("nobody says which values {other} of {metric} has"),
     }
-}
-
-/// `NotFound` as `NOT_FOUND`; `Ok` is `OK`.
-fn screaming(name: &str) -> String {
-    if name == "Ok" {
-        return "OK".to_owned();
-    }
-    let word = |(i, c): (usize, char)| if i > 0 && c.is_ascii_uppercase() { format!("_{c}") } else { c.to_ascii_uppercase().to_string() };
-    name.chars().enumerate().map(word).collect()
 }
 
 #[test]

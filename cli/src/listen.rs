@@ -7,9 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use nodkey_kernel::{
-    backoff::{doubled, jittered},
     error::Kind,
-    random::Random,
     time::{Clock, Timestamp},
 };
 use nodkey_proto::{
@@ -29,6 +27,7 @@ use crate::{
     failure::Refused,
     handler::{Answer, Handler},
     output::{line, plain},
+    reconnect,
     who::Who,
 };
 
@@ -36,8 +35,6 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The longest message: custom fields have a megabyte, and a receipt is beside them.
 const MAX_MESSAGE: usize = 8 << 20;
-/// The approximate first pause after a lost connection, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How much later than its time a delivery may be seen, and the furthest that a stream may begin in the past.
 const OVERLAP: Duration = Duration::from_secs(30);
 const MAX_PAST: Duration = Duration::from_mins(59);
@@ -53,7 +50,7 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey listen --forward-to http://127.0.0.1:9000/webhooks                    the backend of `nodkey dev`
-  nodkey listen --forward-to http://127.0.0.1:9000/webhooks --endpoint UUID    one endpoint, whose secret your handler has
+  nodkey listen --forward-to http://127.0.0.1:9000/webhooks --endpoint UUID    one endpoint, if your handler has only its secret
   NODKEY_SERVER_TOKEN=... NODKEY_SERVER_SECRET=... nodkey listen --http https://auth.example.com --forward-to http://127.0.0.1:9000/
   nodkey listen --operator --relying-party UUID --forward-to http://127.0.0.1:9000/
 
@@ -140,7 +137,6 @@ impl Forwarding {
     /// Forwards until Ctrl-C. A stream that breaks off is opened again; a first one that cannot be opened is an error.
     async fn run(&mut self, nodkey: &Nodkey, endpoint: String, endpoints: usize) -> anyhow::Result<()> {
         let mut failures = 0_u32;
-        let (first, longest) = BACKOFF;
         loop {
             let error = match self.open(nodkey, &endpoint).await {
                 Ok(deliveries) => {
@@ -159,7 +155,7 @@ impl Forwarding {
             }
             failures = failures.saturating_add(1);
             anstream::eprintln!("{error}; trying again");
-            tokio::time::sleep(jittered(&Random::system(), doubled(first, failures, longest))).await;
+            reconnect::pause(failures).await;
         }
     }
 

@@ -20,6 +20,7 @@ mod output;
 mod phone;
 mod platform;
 mod qr;
+mod reconnect;
 mod requests;
 mod serve;
 mod session;

@@ -6,11 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use eventsource_stream::Eventsource as _;
 use futures_util::StreamExt as _;
-use nodkey_kernel::{
-    backoff::{doubled, jittered},
-    random::Random,
-    time::Clock,
-};
+use nodkey_kernel::time::Clock;
 use nodkey_runtime::token::RELYING_PARTY_HEADER;
 use reqwest::{Client, Response, StatusCode, header::ACCEPT, redirect::Policy};
 use serde::Deserialize;
@@ -20,6 +16,7 @@ use crate::{
     connection::HttpCaller,
     failure::Refused,
     output::{bold, line, plain},
+    reconnect,
     who::Who,
 };
 
@@ -27,8 +24,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest silence of a stream: the gateway sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
-/// The approximate first pause after a lost connection, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -96,7 +91,6 @@ struct Shown {
 async fn tail(caller: &HttpCaller, shown: &Shown) -> anyhow::Result<()> {
     let client = client(caller)?;
     let (mut failures, mut has_listened) = (0_u32, false);
-    let (first, longest) = BACKOFF;
     loop {
         let lost = match open(&client, caller).await {
             Ok(response) => {
@@ -114,7 +108,7 @@ async fn tail(caller: &HttpCaller, shown: &Shown) -> anyhow::Result<()> {
         };
         failures = failures.saturating_add(1);
         anstream::eprintln!("{lost}; trying again. Requests in between are not shown");
-        tokio::time::sleep(jittered(&Random::system(), doubled(first, failures, longest))).await;
+        reconnect::pause(failures).await;
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Messages, clients and servers are generated from `proto/` at the root of the repository. The other modules add what protobuf cannot
 //! express: [`Event`] ties a message to its subject, [`access`] lists who may call a method, [`convert`] converts between well-known types
-//! and the kernel's, [`reflect`] converts any message to JSON and back, and [`rest`] is the JSON view of a trusonafication, and
-//! [`webhook`] the body of webhooks. [`codec`] reads every request and refuses texts that [`text`] does not allow. [`refusal`] builds every
-//! refusal.
+//! and the kernel's, [`reflect`] converts any message to JSON and back, [`rest`] is the JSON view of a trusonafication,
+//! and [`webhook`] the body of webhooks. [`codec`] reads every request and refuses texts that [`text`] does not allow. [`refusal`] builds
+//! every refusal, and [`code`] names gRPC's codes.
 
 pub mod access;
+pub mod code;
 pub mod codec;
 pub mod convert;
 mod event;

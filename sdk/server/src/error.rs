@@ -6,6 +6,7 @@ use nodkey_kernel::{
     cause::of_connection,
     error::{FieldViolation, Kind},
 };
+use nodkey_proto::code::code_name;
 use tonic::{Code, Status, TimeoutExpired, transport};
 use tonic_types::StatusExt as _;
 
@@ -63,31 +64,6 @@ impl From<Status> for Error {
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
-}
-
-/// The names of the gRPC codes, by their numbers.
-pub(crate) const NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-fn code_name(code: Code) -> &'static str {
-    usize::try_from(i32::from(code)).ok().and_then(|number| NAMES.get(number)).unwrap_or(&"UNKNOWN")
 }
 
 /// The message of a status. If no server sent it, but a library made it when the connection broke, describes what happened.

@@ -73,7 +73,7 @@ mod tests {
     fn codes(spec: &serde_json::Value, name: &str) -> Vec<i32> {
         let codes = spec["retry"][name].as_array().unwrap().iter();
         let mut codes: Vec<i32> =
-            codes.map(|code| crate::error::NAMES.iter().position(|name| code == name).unwrap().try_into().unwrap()).collect();
+            codes.map(|code| nodkey_proto::code::CODES.iter().position(|name| code == name).unwrap().try_into().unwrap()).collect();
         codes.sort_unstable();
         codes
     }

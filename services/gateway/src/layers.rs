@@ -75,7 +75,7 @@ pub async fn common(State(Common { strict_transport, waiting, state }): State<Co
         headers.insert(STRICT_TRANSPORT_SECURITY, strict_transport);
     }
     match (watched, state) {
-        (Some(watched), Some(state)) => Box::pin(watched.tell(&state.resolver, found, response)).await,
+        (Some(watched), Some(state)) => Box::pin(watched.publish(&state.resolver, found, response)).await,
         _ => response,
     }
 }

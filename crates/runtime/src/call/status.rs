@@ -9,33 +9,6 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::{debug, error, warn};
 
-/// The names of the codes as protobuf spells them, by number.
-pub(crate) const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-/// The name of a code, for spans, metrics and people.
-#[must_use]
-pub const fn code_name(code: Code) -> &'static str {
-    CODES[code as usize]
-}
-
 /// Converts an error to a status. An internal error is logged here with its causes, and callers get only its reason.
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -177,19 +150,6 @@ fn intern(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_code_has_the_name_of_its_number() {
-        for (number, name) in CODES.iter().enumerate() {
-            let code = Code::from_i32(i32::try_from(number).unwrap());
-            let spelled: String = format!("{code:?}").chars().enumerate().fold(String::new(), |text, (i, c)| {
-                let separator = if i > 0 && c.is_ascii_uppercase() && code != Code::Ok { "_" } else { "" };
-                text + separator + &c.to_ascii_uppercase().to_string()
-            });
-            assert_eq!(spelled, *name, "{number}");
-        }
-        assert_eq!(Code::from_i32(i32::try_from(CODES.len()).unwrap()), Code::Unknown, "there are no more");
-    }
 
     #[test]
     fn every_kind_survives_the_way_over_grpc_with_reason_cause_and_fields() {

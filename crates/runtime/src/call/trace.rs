@@ -15,12 +15,10 @@ use axum::{
     response::Response,
 };
 use http::{Extensions, HeaderMap, Method, header::AUTHORIZATION};
-use nodkey_proto::reflect;
+use nodkey_proto::{code::code_name, reflect};
 use nodkey_trace::{Child, Context, FutureExt as _, KeyValue, Root, SpanContext, SpanKind, attribute, child};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, info_span};
-
-use super::status::code_name;
 
 /// A request of this process, from its head to the head of its response. Cheap to clone.
 #[derive(Clone, Debug)]

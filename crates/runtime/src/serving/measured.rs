@@ -15,15 +15,15 @@ use axum::{
 };
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use metrics::{Counter, Histogram};
-use nodkey_proto::access::ACCESS;
+use nodkey_proto::{
+    access::ACCESS,
+    code::{CODES, code_name},
+};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::{
-    call::{
-        metrics::{GRPC_REQUESTS, GRPC_SECONDS},
-        status::{CODES, code_name},
-    },
+    call::metrics::{GRPC_REQUESTS, GRPC_SECONDS},
     identity::admit::waits,
 };
 
@@ -37,6 +37,7 @@ const EVERYWHERE: [&str; 5] = [
 ];
 /// The name of all methods that are not served: a client can invent any.
 const OTHER: &str = "other";
+
 /// The metrics of a method. Each is looked up once.
 struct Method {
     name: &'static str,

@@ -27,7 +27,7 @@ use crate::{
     reply::event_stream,
     state::AppState,
     strict::Strict,
-    tail::{Listening, News, PER_PARTY, Scope, TailedRequest},
+    tail::{Listening, PER_PARTY, Scope, TailedRequest, Update},
 };
 
 /// How long a stream is held, approximately. Then its caller proves itself again: a credential may have been disabled, a session may have
@@ -157,8 +157,8 @@ impl Open {
     async fn next(&mut self) -> Option<Event> {
         tokio::select! {
             news = self.listener.next() => Some(match news {
-                News::Request(json) => event("request", &json),
-                News::Lost(count) => event("lost", &json!({"count": count}).to_string()),
+                Update::Request(json) => event("request", &json),
+                Update::Lost(count) => event("lost", &json!({"count": count}).to_string()),
             }),
             () = sleep_until(self.end) => None,
             () = self.state.stopping.cancelled() => None,

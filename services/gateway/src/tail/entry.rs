@@ -1,16 +1,14 @@
-//! What listeners are told about a request: nothing that its sender did not send or get, and neither bodies nor secrets.
+//! What listeners get of a request: nothing that its sender did not send or get, and neither bodies nor secrets.
 
 use std::collections::BTreeMap;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody as _, to_bytes},
     response::Response,
 };
 use nodkey_kernel::{error::Classify as _, id::CredentialId};
-use nodkey_runtime::{
-    fault::Fault,
-    status::{PeerError, code_name},
-};
+use nodkey_proto::code::code_name;
+use nodkey_runtime::{fault::Fault, status::PeerError};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 use utoipa::ToSchema;
@@ -18,7 +16,7 @@ use utoipa::ToSchema;
 use super::request::{Found, Watched};
 use crate::reply::X_REQUEST_ID;
 
-/// The maximum size of an error that is read.
+/// The maximum size of an error that is read. A larger one is sent as it is, and listeners see its status alone.
 const MAX_ERROR: usize = 16 << 10;
 
 /// A request, and how it was answered.
@@ -63,7 +61,7 @@ pub struct TailedRequest {
     pub duration_ms: f64,
 }
 
-/// The part of an error over HTTP that listeners are told.
+/// The part of an error over HTTP that listeners get.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Refusal {
@@ -94,10 +92,11 @@ pub(super) async fn of(watched: &Watched, Found { proven, fault }: Found, respon
 async fn over_http(response: Response) -> (TailedRequest, Response) {
     let status = response.status();
     let outcome = TailedRequest { transport: "http", status: Some(status.as_u16()), ..TailedRequest::default() };
-    if !status.is_client_error() && !status.is_server_error() {
+    let size = response.body().size_hint().upper();
+    let is_small = size.is_some_and(|size| size <= MAX_ERROR as u64);
+    if !is_small || !status.is_client_error() && !status.is_server_error() {
         return (outcome, response);
     }
-    // Errors are whole, and small.
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_ERROR).await.unwrap_or_default();
     let Refusal { error, description, field_errors } = serde_json::from_slice(&body).unwrap_or_default();
@@ -118,4 +117,26 @@ fn over_grpc(response: Response) -> (TailedRequest, Response) {
     }
     let reason = Some(error.reason()).filter(|reason| !reason.is_empty()).map(ToOwned::to_owned);
     (TailedRequest { code, error: reason, description: Some(error.to_string()), field_errors, ..outcome }, response)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    async fn watched(body: String) -> (TailedRequest, usize) {
+        let refused = Response::builder().status(StatusCode::UNPROCESSABLE_ENTITY).body(Body::from(body)).unwrap();
+        let (entry, response) = over_http(refused).await;
+        (entry, to_bytes(response.into_body(), usize::MAX).await.unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_gets_is_the_same_whether_somebody_listens_or_not_however_large_an_error_is() {
+        let error = |padding: usize| format!(r#"{{"error":"VALIDATION_FAILED","padding":"{}"}}"#, "x".repeat(padding));
+        for (padding, shown) in [(0, Some("VALIDATION_FAILED")), (MAX_ERROR, None)] {
+            let (entry, sent) = watched(error(padding)).await;
+            assert_eq!((entry.status, entry.error.as_deref(), sent), (Some(422), shown, error(padding).len()));
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub use self::{
     request::{Found, Watched, finding, proven, refused},
 };
 
-/// How many entries wait for a listener that is slow. It loses those beyond, and is told how many.
+/// How many entries wait for a listener that is slow. It loses those beyond, and learns how many.
 const QUEUE: usize = 256;
 /// The maximum number of listeners of a relying party at this gateway.
 pub const PER_PARTY: u64 = 8;
@@ -56,9 +56,9 @@ struct Listener {
 }
 
 impl Listener {
-    /// Whether it hears of a request that names this credential and began then. Those that began before it listened, its own included, it
-    /// does not.
-    fn hears(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
+    /// Whether it gets a request that names this credential and began then. Those that began before it listened, its own included, it does
+    /// not get.
+    fn includes(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
         began >= self.since && self.scope.includes(credential, party)
     }
 }
@@ -108,19 +108,19 @@ impl Tail {
     }
 
     /// Whether anybody listens.
-    fn is_heard(&self) -> bool {
+    fn has_listeners(&self) -> bool {
         self.0.listening.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether anybody hears of a request that names this credential and began then.
-    fn is_heard_by(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
-        self.listeners().all.iter().any(|listener| listener.hears(credential, party, began))
+    /// Whether anybody listens to a request that names this credential and began then.
+    fn has_listener_for(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant) -> bool {
+        self.listeners().all.iter().any(|listener| listener.includes(credential, party, began))
     }
 
-    /// Tells the listeners. A slow one loses it.
-    fn tell(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant, entry: &Arc<str>) {
+    /// Sends it to the listeners. A slow one loses it.
+    fn publish(&self, credential: CredentialId, party: Option<RelyingPartyId>, began: Instant, entry: &Arc<str>) {
         for listener in &self.listeners().all {
-            if !listener.hears(credential, party, began) {
+            if !listener.includes(credential, party, began) {
                 continue;
             }
             match listener.queue.try_reserve() {
@@ -147,9 +147,9 @@ pub struct Listening {
     next: Option<Arc<str>>,
 }
 
-/// What a listener is told.
+/// What a listener gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Update {
     /// A request, as JSON.
     Request(Arc<str>),
     /// So many requests were lost here, because the listener was slow.
@@ -158,9 +158,9 @@ pub enum News {
 
 impl Listening {
     /// Waits for the next request.
-    pub async fn next(&mut self) -> News {
+    pub async fn next(&mut self) -> Update {
         if let Some(entry) = self.next.take() {
-            return News::Request(entry);
+            return Update::Request(entry);
         }
         let arrived = match self.arriving.try_recv() {
             Ok(arrived) => arrived,
@@ -168,7 +168,7 @@ impl Listening {
                 // Nothing is lost while the queue has space, so these are the last.
                 let lost = self.lost.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    return News::Lost(lost);
+                    return Update::Lost(lost);
                 }
                 match self.arriving.recv().await {
                     Some(arrived) => arrived,
@@ -178,10 +178,10 @@ impl Listening {
             }
         };
         match arrived {
-            (0, entry) => News::Request(entry),
+            (0, entry) => Update::Request(entry),
             (lost, entry) => {
                 self.next = Some(entry);
-                News::Lost(lost)
+                Update::Lost(lost)
             }
         }
     }

@@ -64,7 +64,7 @@ pub struct Watched {
 impl Watched {
     /// Begins, if somebody listens and the request names a credential.
     pub fn begin(tail: &Tail, clock: &Clock, request: &Request) -> Option<Self> {
-        if !tail.is_heard() {
+        if !tail.has_listeners() {
             return None;
         }
         let credential = named::of(request.headers())?;
@@ -74,19 +74,19 @@ impl Watched {
         Some(Self { tail: tail.clone(), credential, method, route, is_grpc, at, since: Instant::now() })
     }
 
-    /// Tells the listeners how the request was answered.
-    pub async fn tell(self, resolver: &CredentialResolver, found: Found, response: Response) -> Response {
+    /// Sends to the listeners how the request was answered.
+    pub async fn publish(self, resolver: &CredentialResolver, found: Found, response: Response) -> Response {
         let known = match found.proven {
             // Its sender only names it, but it may be known from another request.
             None => resolver.remembered(self.credential).await.map(|credential| credential.relying_party),
             proven => proven,
         };
-        if !self.tail.is_heard_by(self.credential, known, self.since) {
+        if !self.tail.has_listener_for(self.credential, known, self.since) {
             return response;
         }
         let (entry, response) = entry::of(&self, found, response).await;
         if let Ok(json) = serde_json::to_string(&entry) {
-            self.tail.tell(self.credential, known, self.since, &Arc::from(json));
+            self.tail.publish(self.credential, known, self.since, &Arc::from(json));
         }
         response
     }

@@ -56,6 +56,10 @@ struct Held {
 struct Place(Mirrors, RelyingPartyId);
 
 impl Mirrors {
+    fn are_there(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).all > 0
+    }
+
     fn take(&self, party: RelyingPartyId) -> Result<Place, Error> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.all >= ALL {
@@ -110,6 +114,10 @@ pub struct Mirror {
 impl App {
     /// Wakes the mirrors of a relying party in this process once the transaction is committed.
     pub(super) fn wake_mirrors(&self, tx: &mut Tx, party: RelyingPartyId) {
+        // One that begins meanwhile finds it by its first poll.
+        if !self.mirrors.are_there() {
+            return;
+        }
         let bus = self.bus.clone();
         tx.after_commit(move || {
             bus.hint(&topic(party));
