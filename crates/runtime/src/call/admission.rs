@@ -1,11 +1,11 @@
 //! Admission control under overload: the requests that matter most to people are admitted first, and only as many as can be answered soon.
 //!
 //! *How many* requests are admitted follows from response times: the limit rises while nine of ten responses take less than [`TARGET`], and
-//! falls when they do not. Requests over the limit are refused immediately instead of queued. A response that is ready but not yet written
+//! falls when they do not. Requests over the limit are refused immediately, except those of phones, which wait for a permit for
+//! [`PATIENCE`]: a person is behind each of them, and after a restart they all return at once. A response that is ready but not yet written
 //! is no longer work; it counts against a separate maximum for both. *Which* requests are refused follows from their class: each class may
 //! use the permits up to its own share, so that more important classes still find some free. Requests admitted before the limit fell take
 //! no more than their class's share from others.
-//! that what matters more finds some free. Those of a class that were let in before the limit fell take no more than their share from others.
 
 use std::{
     pin::Pin,
@@ -19,7 +19,10 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use nodkey_kernel::error::Kind;
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tonic::Status;
 
 pub use super::class::Class;
@@ -38,6 +41,10 @@ const ENOUGH: u32 = 20;
 /// The limit never falls below this: where a machine is slow, this many requests are served slowly. A machine that does 240 logins a second
 /// answers them within a seventh of a second.
 const FLOOR: usize = 32;
+/// How long a phone waits for a permit. When it is refused it is asked to try again after as long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum number of requests that wait for a permit.
+const QUEUED: usize = 512;
 
 /// The server is overloaded; retry in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +52,14 @@ pub struct Overloaded;
 
 /// Admission control for requests. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Admission(Arc<Mutex<State>>);
+pub struct Admission(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// For each class, notified when a request of it that waits can be admitted.
+    free: [Notify; Class::ALL.len()],
+}
 
 #[derive(Debug)]
 struct State {
@@ -55,6 +69,8 @@ struct State {
     /// Requests whose response is not ready: the limit, and the current number by class.
     limit: usize,
     working: ByClass,
+    /// Requests that wait for a permit.
+    queued: ByClass,
     window: Window,
 }
 
@@ -72,6 +88,12 @@ struct Window {
     peak: usize,
 }
 
+/// A place among the requests that wait for a permit.
+struct Queued<'a> {
+    admission: &'a Admission,
+    class: Class,
+}
+
 /// Permission to be served, until it is dropped or, with [`Permit::hold`], until the response is written.
 #[derive(Debug)]
 pub struct Permit {
@@ -87,7 +109,9 @@ impl Admission {
     pub fn new(most: usize) -> Self {
         let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
         let most = most.max(1);
-        Self(Arc::new(Mutex::new(State { most, open: ByClass::default(), limit: most, working: ByClass::default(), window })))
+        let [open, working, queued] = [ByClass::default(); 3];
+        let state = Mutex::new(State { most, open, limit: most, working, queued, window });
+        Self(Arc::new(Shared { state, free: Default::default() }))
     }
 
     /// Checks whether a request of this class would be admitted now, without admitting it. Use it before doing any work for the request.
@@ -98,29 +122,75 @@ impl Admission {
 
     /// Admits a request or refuses it.
     pub fn enter(&self, class: Class) -> Result<Permit, Overloaded> {
+        self.try_enter(class).ok_or_else(|| overloaded(class))
+    }
+
+    /// Admits a request as soon as it can be within [`PATIENCE`], or refuses it. More important classes are admitted first. Refused
+    /// immediately if too many wait already.
+    pub async fn enter_soon(&self, class: Class) -> Result<Permit, Overloaded> {
+        if let Some(permit) = self.try_enter(class) {
+            return Ok(permit);
+        }
+        let queued = self.queue(class).ok_or_else(|| overloaded(class))?;
+        let admitted = async {
+            loop {
+                // One may have been released before this request was queued. From then on, a notification is remembered.
+                if let Some(permit) = self.try_enter(class) {
+                    break permit;
+                }
+                self.0.free[class as usize].notified().await;
+            }
+        };
+        let admitted = timeout(PATIENCE, admitted).await;
+        drop(queued);
+        admitted.map_err(|_| overloaded(class))
+    }
+
+    fn try_enter(&self, class: Class) -> Option<Permit> {
         let mut state = self.state();
         if state.is_full(class) {
-            drop(state);
-            return Err(overloaded(class));
+            return None;
         }
         state.open.0[class as usize] += 1;
         state.working.0[class as usize] += 1;
         state.window.peak = state.window.peak.max(state.working.all());
         drop(state);
-        Ok(Permit { admission: self.clone(), class, since: Instant::now(), working: true })
+        Some(Permit { admission: self.clone(), class, since: Instant::now(), working: true })
+    }
+
+    fn queue(&self, class: Class) -> Option<Queued<'_>> {
+        let mut state = self.state();
+        if state.queued.all() >= QUEUED {
+            return None;
+        }
+        state.queued.0[class as usize] += 1;
+        drop(state);
+        Some(Queued { admission: self, class })
+    }
+
+    /// Wakes one request that can be admitted now, of the most important class that one waits of.
+    fn wake_next(&self) {
+        let state = self.state();
+        let next = Class::ALL.into_iter().rev().find(|class| state.queued.0[*class as usize] > 0 && !state.is_full(*class));
+        drop(state);
+        if let Some(class) = next {
+            self.0.free[class as usize].notify_one();
+        }
     }
 
     fn answered(&self, class: Class, since: Instant, now: Instant) {
         let mut state = self.state();
         state.working.0[class as usize] -= 1;
-        if let Some(limit) = state.answered(now.duration_since(since), now) {
-            drop(state);
+        let limit = state.answered(now.duration_since(since), now);
+        drop(state);
+        if let Some(limit) = limit {
             ADMISSION_LIMIT.set(u32::try_from(limit).unwrap_or(u32::MAX));
         }
+        self.wake_next();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,6 +275,16 @@ impl Drop for Permit {
         let mut state = self.admission.state();
         state.open.0[self.class as usize] -= 1;
         state.working.0[self.class as usize] -= usize::from(self.working);
+        drop(state);
+        self.admission.wake_next();
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.admission.state().queued.0[self.class as usize] -= 1;
+        // Whether it was admitted or gave up: another may be admitted as well.
+        self.admission.wake_next();
     }
 }
 
@@ -236,100 +316,4 @@ impl<G: Unpin> HttpBody for Held<G> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MILLISECOND: Duration = Duration::from_millis(1);
-
-    fn who_gets_in(admission: &Admission) -> Vec<Class> {
-        Class::ALL.into_iter().filter(|class| admission.check(*class).is_ok()).collect()
-    }
-
-    #[test]
-    fn strangers_are_refused_before_lists_before_creates_before_reads_before_answers() {
-        let admission = Admission::new(100);
-        let mut held = Vec::new();
-        let mut left = Class::ALL.to_vec();
-        let mut refused = Vec::new();
-        while !left.is_empty() {
-            let now = who_gets_in(&admission);
-            refused.extend(left.iter().filter(|class| !now.contains(class)).map(|class| (*class, held.len())));
-            left = now;
-            held.extend(admission.enter(Class::Answer));
-        }
-        let expected = [(Class::Anonymous, 50), (Class::List, 60), (Class::Create, 75), (Class::Read, 90), (Class::Answer, 100)];
-        assert_eq!(refused, expected);
-        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
-        // And they are admitted again in the opposite order.
-        held.truncate(89);
-        assert_eq!(who_gets_in(&admission), [Class::Read, Class::Answer]);
-        held.clear();
-        assert_eq!(who_gets_in(&admission), Class::ALL);
-    }
-
-    #[test]
-    fn a_limit_that_falls_refuses_those_who_fill_it_and_not_who_comes_before_them() {
-        let admission = Admission::new(1_000);
-        let strangers: Vec<_> = (0..500).map(|_| admission.enter(Class::Anonymous).unwrap()).collect();
-        admission.state().limit = 100;
-        assert_eq!(who_gets_in(&admission), [Class::List, Class::Create, Class::Read, Class::Answer]);
-        let lists: Vec<_> = (0..10).map(|_| admission.enter(Class::List).unwrap()).collect();
-        assert_eq!(who_gets_in(&admission), [Class::Create, Class::Read, Class::Answer], "the strangers have half, the lists a tenth");
-        let answers: Vec<_> = (0..40).map(|_| admission.enter(Class::Answer).unwrap()).collect();
-        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
-        drop((strangers, lists));
-        assert_eq!(who_gets_in(&admission), Class::ALL);
-        drop(answers);
-    }
-
-    #[tokio::test]
-    async fn a_place_is_free_when_the_answer_is_written_and_not_when_it_is_made() {
-        let admission = Admission::new(1);
-        let response = admission.enter(Class::Answer).unwrap().hold(Response::new(Body::from("answer")));
-        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
-        assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), "answer");
-        let given_up = admission.enter(Class::Answer).unwrap().hold(Response::new(Body::from("answer")));
-        drop(given_up);
-        admission.check(Class::Answer).unwrap();
-    }
-
-    #[test]
-    fn answers_that_nobody_takes_keep_no_place_of_those_who_work() {
-        let admission = Admission::new(100);
-        admission.state().limit = 10;
-        let untaken: Vec<_> = (0..49).map(|_| admission.enter(Class::List).unwrap().hold(Response::new(Body::from("answer")))).collect();
-        admission.check(Class::List).unwrap();
-        let working: Vec<_> = (0..10).map(|_| admission.enter(Class::Answer).unwrap()).collect();
-        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
-        drop((untaken, working));
-        let state = admission.state();
-        assert_eq!((state.open, state.working), (ByClass::default(), ByClass::default()));
-    }
-
-    /// The limit after windows in which `at_once` requests were processed at a time and responses took `took`.
-    fn limit_after(state: &mut State, windows: u32, at_once: usize, took: Duration) -> usize {
-        let mut now = state.window.since;
-        for _ in 0..windows {
-            state.window.peak = at_once;
-            now += WINDOW;
-            for _ in 0..ENOUGH {
-                state.answered(took, now);
-            }
-        }
-        state.limit
-    }
-
-    #[test]
-    fn the_limit_falls_where_answers_take_long_and_rises_where_they_do_not() {
-        let (soon, late) = (TARGET.saturating_sub(MILLISECOND), TARGET + MILLISECOND);
-        let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
-        let (open, working) = (ByClass::default(), ByClass::default());
-        let mut state = State { most: 4_096, open, limit: 4_096, working, window };
-        assert_eq!(limit_after(&mut state, 1, 500, late), 400, "from what there was");
-        assert_eq!(limit_after(&mut state, 1, 400, late), 320);
-        assert_eq!(limit_after(&mut state, 1, 320, soon), 352);
-        assert_eq!(limit_after(&mut state, 5, 100, soon), 352, "nobody needs more");
-        assert_eq!(limit_after(&mut state, 99, 1_000, late), FLOOR);
-        assert_eq!(limit_after(&mut state, 99, 5_000, soon), 4_096);
-    }
-}
+mod tests;

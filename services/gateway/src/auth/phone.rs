@@ -51,7 +51,7 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
     // A device that has not called recently is treated as unauthenticated until the registry has resolved it.
     let claimed = proof(&parts.headers).ok().and_then(dpop::claimed_device);
     let known_of_late = claimed.is_some_and(|device| gateway.strangers.knows(&device));
-    let permit = match gateway.admission.enter(if known_of_late { class } else { Class::Anonymous }) {
+    let permit = match gateway.admission.enter_soon(if known_of_late { class } else { Class::Anonymous }).await {
         Ok(permit) => permit,
         Err(overloaded) => return Problem::from(overloaded).into_response(),
     };
@@ -80,7 +80,7 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
             permit
         } else {
             drop(permit);
-            gateway.admission.enter(class)?
+            gateway.admission.enter_soon(class).await?
         };
         let (permit, body) = body_under(&gateway, permit, body, limit, Sender::Known(phone.relying_party)).await?;
         check_body(&gateway, &parts, &proof, &body)?;
