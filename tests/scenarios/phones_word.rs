@@ -97,7 +97,7 @@ async fn no_service_gives_a_phone_another_key_or_a_document(world: &World) {
             assert!(documents.register_identity_document(request).await.is_err(), "{}", thief.name);
         }
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));
-        let listed = owner.list_pending(ListPendingRequest { device_id: device.clone() }).await;
+        let listed = owner.list_pending(ListPendingRequest { device_id: device.clone(), ..ListPendingRequest::default() }).await;
         let challenge = listed.map_or_else(|_| "a.b.c".into(), |listed| listed.into_inner().trusonafications[0].challenge.clone());
         let response = forged(&challenge, &device, &audience, &id, &own);
         assert!(owner.respond(RespondRequest { device_id: device.clone(), response }).await.is_err(), "{}", thief.name);

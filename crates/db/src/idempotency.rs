@@ -7,7 +7,7 @@ use nodkey_kernel::{
 };
 
 use crate::{
-    Db, DbError, Tx,
+    Db, DbError, Query, Tx,
     retention::{BATCH, delete_between},
 };
 
@@ -22,6 +22,32 @@ pub struct RequestKey<'a> {
     pub request_id: &'a str,
     /// SHA-256 of its content.
     pub request_hash: [u8; 32],
+}
+
+/// A response to store with its effect.
+#[derive(Clone, Debug)]
+pub struct Kept<'a> {
+    /// The request that it answers.
+    pub key: RequestKey<'a>,
+    /// The response, sealed.
+    pub response: Vec<u8>,
+    /// When it was made.
+    pub now: Timestamp,
+}
+
+impl Kept<'_> {
+    /// Appends `INSERT INTO idempotency … SELECT …`, which a condition may follow, and then `ON CONFLICT DO NOTHING`.
+    #[must_use]
+    pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
+        query
+            .push("INSERT INTO idempotency (relying_party_id, operation, request_id, request_hash, response, created_at) SELECT ")
+            .push_bind(self.key.relying_party.as_uuid())
+            .and_bind(self.key.operation)
+            .and_bind(self.key.request_id)
+            .and_bind(&self.key.request_hash[..])
+            .and_bind(&self.response[..])
+            .and_bind(self.now)
+    }
 }
 
 /// Whether a request was seen before.
@@ -87,22 +113,10 @@ pub async fn lookup(db: &Db, key: &RequestKey<'_>) -> Result<Lookup, Idempotency
     Ok(Lookup::Replay(row.get("response")?))
 }
 
-/// Stores the sealed response with its effect. Returns false when a concurrent request was first: roll back and look it up.
-pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Timestamp) -> Result<bool, DbError> {
-    let inserted = tx
-        .query(
-            "INSERT INTO idempotency (relying_party_id, operation, request_id, request_hash, response, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        )
-        .bind(key.relying_party.as_uuid())
-        .bind(key.operation)
-        .bind(key.request_id)
-        .bind(&key.request_hash[..])
-        .bind(response)
-        .bind(now)
-        .execute()
-        .await?;
-    Ok(inserted == 1)
+/// Stores a response with its effect. Returns false when a concurrent request was first: roll back and look it up.
+pub async fn store(tx: &mut Tx, kept: &Kept<'_>) -> Result<bool, DbError> {
+    // SQLite reads ON CONFLICT after a SELECT only behind a condition.
+    Ok(kept.push_insert(tx.query("")).push(" WHERE TRUE ON CONFLICT DO NOTHING").execute().await? == 1)
 }
 
 /// Deletes some of the responses older than a time. Returns how many.

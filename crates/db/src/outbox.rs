@@ -12,7 +12,7 @@ use nodkey_trace::traceparent;
 use uuid::Uuid;
 
 use crate::{
-    Db, DbError, Message, Tx,
+    Db, DbError, Message, Query, Tx,
     retention::{MAX_LIST, in_list},
 };
 
@@ -79,16 +79,28 @@ pub async fn add<E: Event>(tx: &mut Tx, event: &E, context: &EventContext) -> Re
 
 /// Writes an entry that was built before.
 pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
-    tx.query("INSERT INTO outbox (id, subject, payload, headers, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(entry.id)
-        .bind(entry.subject.as_str())
-        .bind(entry.payload.clone())
-        .bind(entry.headers.as_str())
-        .bind(entry.created_at)
-        .execute()
-        .await?;
-    tx.mark_published();
+    entry.push_insert(tx.query("")).execute().await?;
+    inserted(tx);
     Ok(())
+}
+
+impl Entry {
+    /// Appends `INSERT INTO outbox … SELECT …`, which a condition may follow. Once it is executed, [`inserted`] has to be called.
+    #[must_use]
+    pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
+        query
+            .push("INSERT INTO outbox (id, subject, payload, headers, created_at) SELECT ")
+            .push_bind(self.id)
+            .and_bind(self.subject.as_str())
+            .and_bind(self.payload.clone())
+            .and_bind(self.headers.as_str())
+            .and_bind(self.created_at)
+    }
+}
+
+/// Sends an entry that a statement of the caller wrote, once the transaction is committed.
+pub fn inserted(tx: &mut Tx) {
+    tx.mark_published();
 }
 
 /// Returns the oldest events, at most `limit`.

@@ -70,9 +70,7 @@ impl Place {
     pub async fn begin(self, clock: &Clock, by: Timestamp) -> Result<Tx, DbError> {
         let Self { db, held, permit } = self;
         let begun = match (held, db.engine()) {
-            (Held::Postgres(session), Engine::Postgres(postgres)) => {
-                postgres.begin_on(*session).await.map(|s| Inner::Postgres(Box::new(s)))
-            }
+            (Held::Postgres(session), _) => Ok(Inner::Postgres(session)),
             (Held::Sqlite(Some(turn)), _) => turn.begin(Company::Anybody).await.map(|member| Inner::Sqlite(Box::new(member))),
             (Held::Sqlite(None), Engine::Sqlite(sqlite)) => {
                 sqlite.begin(Company::Anybody).await.map(|member| Inner::Sqlite(Box::new(member)))

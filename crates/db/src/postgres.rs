@@ -133,17 +133,12 @@ impl Postgres {
         Ok(Session { object: Some(object), deadline: self.deadline, counters: Arc::clone(&self.counters) })
     }
 
-    /// Takes a connection and begins a transaction on it.
-    pub(crate) async fn begin(&self) -> Result<Session, DbError> {
-        self.begin_on(self.session().await?).await
-    }
-
     /// Begins a transaction on a connection that is held, or on another if the server turns out to have closed it.
-    pub(crate) async fn begin_on(&self, mut session: Session) -> Result<Session, DbError> {
+    pub(crate) async fn begin_on(&self, session: &mut Session) -> Result<(), DbError> {
         loop {
             match session.command("BEGIN").await {
-                Err(_) if session.died_idle() => session = self.session().await?,
-                begun => return begun.map(|()| session),
+                Err(_) if session.died_idle() => *session = self.session().await?,
+                begun => return begun,
             }
         }
     }

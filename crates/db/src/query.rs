@@ -24,13 +24,15 @@ pub(crate) enum Target<'a> {
     Write(&'a Db),
     /// In a transaction.
     Tx(&'a mut Tx),
+    /// In a transaction, as its only statement.
+    Alone(&'a mut Tx),
 }
 
 impl Target<'_> {
     fn is_postgres(&self) -> bool {
         match self {
             Self::Read(db) | Self::Write(db) => db.is_postgres(),
-            Self::Tx(tx) => tx.is_postgres(),
+            Self::Tx(tx) | Self::Alone(tx) => tx.is_postgres(),
         }
     }
 }
@@ -83,6 +85,15 @@ impl Tx {
     pub fn query(&mut self, sql: &'static str) -> Query<'_> {
         Query::new(Target::Tx(self), sql)
     }
+
+    /// The last statement of the transaction. If it is also the first, PostgreSQL commits it in the same round trip: then it has taken
+    /// effect, and all that may follow is [`Tx::commit`]. If it changed nothing, [`Tx::rollback`] or [`Tx::go_on`] may follow as well.
+    ///
+    /// It must have no effect if it is repeated: it is when the server had closed the connection, which may have been after it was executed.
+    /// It must not wait for a lock in a transaction that has a deadline.
+    pub fn last_query(&mut self, sql: &'static str) -> Query<'_> {
+        Query::new(Target::Alone(self), sql)
+    }
 }
 
 impl<'a> Query<'a> {
@@ -109,6 +120,11 @@ impl<'a> Query<'a> {
         let placeholder = format!("${}", self.bound + 1);
         self.sql.to_mut().push_str(&placeholder);
         self.bind(value)
+    }
+
+    /// Appends a comma and the placeholder of the next argument, and binds it.
+    pub fn and_bind(self, value: impl Param) -> Self {
+        self.push(", ").push_bind(value)
     }
 
     /// Runs the statement; returns how many rows it changed.
@@ -146,6 +162,7 @@ impl<'a> Query<'a> {
         tokio::task::coop::consume_budget().await;
         match target {
             Target::Tx(tx) => in_transaction(tx, sql, args).await,
+            Target::Alone(tx) => alone(tx, sql, args).await,
             Target::Read(db) => match (db.engine(), args) {
                 (Engine::Postgres(postgres), Args::Postgres(args)) => loop {
                     let mut session = postgres.session().await?;
@@ -175,8 +192,22 @@ impl<'a> Query<'a> {
     }
 }
 
+async fn alone<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {
+    loop {
+        let (Some(session), Args::Postgres(args)) = (tx.alone()?, &args) else { break };
+        let outcome = O::of_postgres(session, text(sql.clone()), args.clone()).await;
+        if outcome.is_err() && session.died_idle() {
+            tx.reconnect().await?;
+            continue;
+        }
+        tx.done();
+        return outcome.inspect_err(|error| tx.failed(error));
+    }
+    in_transaction(tx, sql, args).await
+}
+
 async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {
-    let outcome = match (tx.inner()?, args) {
+    let outcome = match (tx.inner().await?, args) {
         (Inner::Postgres(session), Args::Postgres(args)) => O::of_postgres(session, text(sql), args).await,
         (Inner::Sqlite(member), Args::Sqlite(args)) => O::of_member(member, &sql, &args),
         _ => unreachable!("arguments are made for their target"),

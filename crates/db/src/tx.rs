@@ -13,7 +13,7 @@ use crate::{
     sqlite::{Company, Member},
 };
 
-/// A transaction. If dropped without a commit, it has no effect.
+/// A transaction. If dropped without a commit, it has no effect. On PostgreSQL it begins with its first statement.
 ///
 /// On SQLite a transaction may read uncommitted changes of another that shares its commit. A caller that answers based on what a
 /// transaction read must end it first, with [`Tx::commit`] or [`Tx::rollback`].
@@ -22,12 +22,25 @@ pub struct Tx {
     inner: Option<Inner>,
     db: Db,
     then: Vec<Box<dyn FnOnce() + Send>>,
+    /// How far it is at the server.
+    stage: Stage,
     /// Whether a statement failed. PostgreSQL would answer COMMIT with a rollback, and no error.
     failed: bool,
     /// The latest time at which its commit may begin, if there is one.
     deadline: Option<Deadline>,
     /// The permit it was begun with.
     place: Option<OwnedSemaphorePermit>,
+}
+
+/// How far a transaction is at PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No statement was sent: the server knows nothing of it.
+    New,
+    /// BEGIN was sent.
+    Begun,
+    /// Its only statement was sent, which committed by itself.
+    Done,
 }
 
 #[derive(Debug)]
@@ -63,16 +76,18 @@ impl Db {
 impl Tx {
     async fn begin(db: &Db, company: Company) -> Result<Self, DbError> {
         let inner = match db.engine() {
-            Engine::Postgres(postgres) => postgres.begin().await.map(|session| Inner::Postgres(Box::new(session))),
+            Engine::Postgres(postgres) => postgres.session().await.map(|session| Inner::Postgres(Box::new(session))),
             Engine::Sqlite(sqlite) => sqlite.begin(company).await.map(|member| Inner::Sqlite(Box::new(member))),
         };
         let inner = inner.inspect_err(|error| db.failed(error))?;
-        Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false, deadline: None, place: None })
+        let (then, stage) = (Vec::new(), Stage::New);
+        Ok(Self { inner: Some(inner), db: db.clone(), then, stage, failed: false, deadline: None, place: None })
     }
 
     /// A transaction that has begun and has a deadline for its commit.
     pub(crate) fn within(db: Db, inner: Inner, deadline: Deadline, place: OwnedSemaphorePermit) -> Self {
-        Self { inner: Some(inner), db, then: Vec::new(), failed: false, deadline: Some(deadline), place: Some(place) }
+        let (then, stage) = (Vec::new(), Stage::New);
+        Self { inner: Some(inner), db, then, stage, failed: false, deadline: Some(deadline), place: Some(place) }
     }
 
     /// Registers an action to run once the transaction is committed, and never otherwise. A crash right after the commit skips it, so use
@@ -93,7 +108,7 @@ impl Tx {
         if self.failed {
             return Err(DbError::Aborted);
         }
-        if self.is_late() {
+        if self.stage != Stage::Done && self.is_late() {
             // Even if the rollback fails, nothing was committed.
             let _ = self.take_back().await;
             return Err(DbError::Late);
@@ -108,7 +123,10 @@ impl Tx {
                 member.commit(then, deadline).await
             }
             Some(Inner::Postgres(mut session)) => {
-                let committed = session.command("COMMIT").await;
+                let committed = match self.stage {
+                    Stage::Begun => session.command("COMMIT").await,
+                    Stage::New | Stage::Done => Ok(()),
+                };
                 if committed.is_ok() {
                     for then in then {
                         then();
@@ -147,24 +165,68 @@ impl Tx {
     /// Rolls back. Nothing it read is reported to the caller, so it does not wait for the rest of its group.
     async fn take_back(&mut self) -> Result<(), DbError> {
         match self.inner.take() {
-            Some(Inner::Postgres(mut session)) => {
+            Some(Inner::Postgres(mut session)) if self.stage == Stage::Begun => {
                 let rolled_back = session.command("ROLLBACK").await;
                 if rolled_back.is_err() {
                     session.discard();
                 }
                 rolled_back
             }
-            Some(Inner::Sqlite(_)) | None => Ok(()),
+            Some(Inner::Postgres(_) | Inner::Sqlite(_)) | None => Ok(()),
         }
     }
 
-    pub(crate) fn is_postgres(&self) -> bool {
+    /// Goes on after a [last statement](Tx::last_query) that changed nothing.
+    pub fn go_on(&mut self) {
+        if self.stage == Stage::Done && !self.failed {
+            self.stage = Stage::New;
+        }
+    }
+
+    /// Whether it runs on PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
         self.db.is_postgres()
     }
 
-    /// The underlying transaction; [`DbError::Aborted`] once it has ended.
-    pub(crate) fn inner(&mut self) -> Result<&mut Inner, DbError> {
-        self.inner.as_mut().ok_or(DbError::Aborted)
+    /// The underlying transaction, begun; [`DbError::Aborted`] once it has ended.
+    pub(crate) async fn inner(&mut self) -> Result<&mut Inner, DbError> {
+        let inner = self.inner.as_mut().ok_or(DbError::Aborted)?;
+        if let (Inner::Postgres(session), Engine::Postgres(postgres)) = (&mut *inner, self.db.engine()) {
+            match self.stage {
+                Stage::New => postgres.begin_on(session).await.inspect_err(|error| self.db.failed(error))?,
+                Stage::Begun => {}
+                Stage::Done => return Err(DbError::Aborted),
+            }
+            self.stage = Stage::Begun;
+        }
+        Ok(inner)
+    }
+
+    /// The connection for the only statement of this transaction, which commits by itself; `None` if it has to be run as any other. On the
+    /// connection's death in idleness, [`Tx::reconnect`] and run it again.
+    pub(crate) fn alone(&mut self) -> Result<Option<&mut Session>, DbError> {
+        if self.is_late() {
+            return Err(DbError::Late);
+        }
+        match (&mut self.inner, self.stage) {
+            (Some(Inner::Postgres(session)), Stage::New) => Ok(Some(session)),
+            (Some(_), Stage::New | Stage::Begun) => Ok(None),
+            (_, Stage::Done) | (None, _) => Err(DbError::Aborted),
+        }
+    }
+
+    /// Takes another connection for one that the server had closed.
+    pub(crate) async fn reconnect(&mut self) -> Result<(), DbError> {
+        if let Engine::Postgres(postgres) = self.db.engine() {
+            self.inner = Some(Inner::Postgres(Box::new(postgres.session().await?)));
+        }
+        Ok(())
+    }
+
+    /// Records that its only statement was committed.
+    pub(crate) fn done(&mut self) {
+        self.stage = Stage::Done;
     }
 
     /// Records that a statement failed.
@@ -182,7 +244,9 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if let Some(Inner::Postgres(session)) = self.inner.take() {
+        if let Some(Inner::Postgres(session)) = self.inner.take()
+            && self.stage == Stage::Begun
+        {
             session.roll_back();
         }
     }

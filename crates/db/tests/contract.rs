@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use nodkey_db::{
     Condition, Db, DbConfig, DbError, Lease, Migration, Migrations, dead_letter,
-    idempotency::{self, IdempotencyError, Lookup, RequestKey},
+    idempotency::{self, IdempotencyError, Kept, Lookup, RequestKey},
     inbox,
     outbox::{self, EventContext},
     retention::{self, Window},
@@ -98,7 +104,72 @@ on_both_engines! {
     what_the_engine_cannot_store_is_not_the_engines_fault,
     a_closed_database_is_away,
     a_commit_that_begins_too_late_never_was,
+    a_last_statement_takes_effect_with_its_transaction_and_nothing_follows_it,
+    a_last_statement_that_fails_or_is_late_takes_everything_with_it,
     places_to_write_from_are_few_and_leave_the_rest_to_those_who_ask_nobody,
+}
+
+const INSERT: &str = "INSERT INTO thing (id) VALUES ($1)";
+
+async fn count(db: &Db) -> usize {
+    db.query("SELECT id FROM thing").fetch_all().await.unwrap().len()
+}
+
+async fn a_last_statement_takes_effect_with_its_transaction_and_nothing_follows_it(db: Db, _: &TestDatabase) {
+    let ran = Arc::new(AtomicUsize::new(0));
+    for before in [false, true] {
+        let mut tx = db.begin().await.unwrap();
+        if before {
+            tx.query(INSERT).bind(uuid(10)).execute().await.unwrap();
+        }
+        assert_eq!(tx.last_query(INSERT).bind(uuid(before.into())).execute().await.unwrap(), 1);
+        let counted = Arc::clone(&ran);
+        tx.after_commit(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        tx.commit().await.unwrap();
+    }
+    assert_eq!((count(&db).await, ran.load(Ordering::Relaxed)), (3, 2));
+    // One that changed nothing is rolled back, and its connection is as good as before.
+    let mut tx = db.begin().await.unwrap();
+    let none = tx.last_query("DELETE FROM thing WHERE id = $1").bind(uuid(99)).execute().await.unwrap();
+    tx.after_commit(|| panic!("it was rolled back"));
+    tx.rollback().await.unwrap();
+    assert_eq!((none, count(&db).await), (0, 3));
+    // Or the transaction goes on.
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(tx.last_query("DELETE FROM thing WHERE id = $1").bind(uuid(99)).execute().await.unwrap(), 0);
+    tx.go_on();
+    tx.query("DELETE FROM thing WHERE id = $1").bind(uuid(10)).execute().await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(count(&db).await, 3);
+    if db.is_postgres() {
+        let mut tx = db.begin().await.unwrap();
+        tx.last_query(INSERT).bind(uuid(20)).execute().await.unwrap();
+        assert!(matches!(tx.query(INSERT).bind(uuid(21)).execute().await, Err(DbError::Aborted)), "it is over");
+        assert!(matches!(tx.last_query(INSERT).bind(uuid(21)).execute().await, Err(DbError::Aborted)));
+    }
+}
+
+async fn a_last_statement_that_fails_or_is_late_takes_everything_with_it(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "taken").await.unwrap();
+    for before in [false, true] {
+        let mut tx = db.begin().await.unwrap();
+        if before {
+            tx.query(INSERT).bind(uuid(10)).execute().await.unwrap();
+        }
+        let refused = tx.last_query("INSERT INTO thing (id, name) VALUES ($1, 'taken')").bind(uuid(2)).execute().await;
+        assert!(matches!(refused, Err(DbError::Unique { .. })), "{refused:?}");
+        tx.after_commit(|| panic!("it failed"));
+        assert!(matches!(tx.commit().await, Err(DbError::Aborted)));
+    }
+    let clock = Clock::manual(NOW);
+    let mut tx = db.place().await.unwrap().begin(&clock, NOW).await.unwrap();
+    clock.advance(Duration::from_micros(1));
+    let late = tx.last_query(INSERT).bind(uuid(3)).execute().await;
+    assert!(matches!(late, Err(DbError::Late)), "{late:?}");
+    drop(tx);
+    assert_eq!(count(&db).await, 1);
 }
 
 async fn every_type_and_null_survives_the_round_trip(db: Db, _: &TestDatabase) {
@@ -286,6 +357,10 @@ async fn a_dead_letter_is_kept_once_with_its_cause(db: Db, _: &TestDatabase) {
     assert_eq!(dead_letter::prune(&db, Window { from: NOW, before: later }).await.unwrap(), 1);
 }
 
+fn kept(key: RequestKey<'_>) -> Kept<'_> {
+    Kept { key, response: b"answer".to_vec(), now: NOW }
+}
+
 fn request(content: u8) -> RequestKey<'static> {
     let relying_party = RelyingPartyId::generate(NOW, &Random::seeded(1));
     RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [content; 32] }
@@ -294,7 +369,7 @@ fn request(content: u8) -> RequestKey<'static> {
 async fn a_request_id_repeats_its_answer_and_refuses_another_content(db: Db, _: &TestDatabase) {
     assert!(matches!(idempotency::lookup(&db, &request(1)).await.unwrap(), Lookup::New));
     let mut tx = db.begin().await.unwrap();
-    assert!(idempotency::store(&mut tx, &request(1), b"answer", NOW).await.unwrap());
+    assert!(idempotency::store(&mut tx, &kept(request(1))).await.unwrap());
     tx.commit().await.unwrap();
     assert!(matches!(idempotency::lookup(&db, &request(1)).await.unwrap(), Lookup::Replay(answer) if answer == b"answer"));
     assert!(matches!(idempotency::lookup(&db, &request(2)).await, Err(IdempotencyError::Mismatch)));
@@ -306,7 +381,7 @@ async fn of_two_requests_with_one_id_one_stores(db: Db, _: &TestDatabase) {
         let db = db.clone();
         async move {
             let mut tx = db.begin().await.unwrap();
-            let stored = idempotency::store(&mut tx, &request(1), b"answer", NOW).await.unwrap();
+            let stored = idempotency::store(&mut tx, &kept(request(1))).await.unwrap();
             tx.commit().await.unwrap();
             stored
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use nodkey_db::{
     Db, DbConfig, Message, Migrations, Tx, dead_letter,
-    idempotency::{self, RequestKey},
+    idempotency::{self, Kept, RequestKey},
     inbox,
     outbox::{self, EventContext},
     retention::Window,
@@ -45,7 +45,7 @@ async fn write(tx: &mut Tx, n: u64) {
     outbox::add(tx, &DeviceRetired { device_id: n.to_string() }, &context).await.unwrap();
     assert!(inbox::first_time(tx, "consumer", uuid(n), now).await.unwrap());
     let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };
-    assert!(idempotency::store(tx, &key, b"answer", now).await.unwrap());
+    assert!(idempotency::store(tx, &Kept { key, response: b"answer".to_vec(), now }).await.unwrap());
 }
 
 async fn exercise(db: &Db) {

@@ -12,6 +12,7 @@ mod call;
 mod identity;
 mod serving;
 pub mod signing;
+pub mod topics;
 mod use_case;
 
 pub use call::{

@@ -11,7 +11,7 @@ use nodkey_runtime::admission::Class;
 use crate::problem::Problem;
 
 /// The route for phones' answers.
-const ANSWERS: &str = "/api/v2/trusonafication_responses";
+pub const ANSWERS: &str = "/api/v2/trusonafication_responses";
 /// The route where a phone waits for trusonafications.
 const PHONES: &str = "/api/v2/devices/{id}/trusonafications";
 /// The route where a backend waits for a result.
@@ -64,24 +64,24 @@ pub fn streams(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
+/// Every operation of the document.
+#[cfg(test)]
+pub fn operations() -> Vec<(Method, String)> {
+    let document: serde_json::Value = serde_json::from_str(&crate::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let of = |(path, methods): (&String, &serde_json::Value)| {
+        let methods: Vec<_> = methods.as_object().unwrap().keys().cloned().collect();
+        let path = path.clone();
+        methods.into_iter().map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))
+    };
+    paths.iter().flat_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
-
-    /// Every operation of the document.
-    fn operations() -> Vec<(Method, String)> {
-        let document: Value = serde_json::from_str(&crate::openapi()).unwrap();
-        let paths = document["paths"].as_object().unwrap();
-        let of = |(path, methods): (&String, &Value)| {
-            let methods: Vec<_> = methods.as_object().unwrap().keys().cloned().collect();
-            let path = path.clone();
-            methods.into_iter().map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))
-        };
-        paths.iter().flat_map(of).collect()
-    }
 
     #[test]
     fn answers_and_reads_of_results_stand_above_creates_and_these_above_lists() {

@@ -6,6 +6,7 @@ mod body;
 mod class;
 mod config;
 mod console;
+mod devices;
 mod extract;
 mod given;
 mod grpc;
@@ -37,6 +38,7 @@ use tokio::sync::Semaphore;
 
 use body::Bodies;
 pub use config::Config;
+use devices::Devices;
 use given::Given;
 use limits::{
     network::UnnamedProxy,
@@ -119,6 +121,7 @@ impl Service for Gateway {
                 per_party: config.max_waiting_per_party,
             }),
             given: Given::new(),
+            devices: Devices::new(),
             strangers: Strangers::new(config.unknown_device_rate),
             registrations: Registrations::new(config.registration_rate),
             unnamed_proxy: UnnamedProxy::new(),

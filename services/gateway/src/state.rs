@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::{Bodies, MAX_MESSAGE},
+    devices::Devices,
     given::Given,
     limits::{network::UnnamedProxy, permits::Permits, rate::Rates, registrations::Registrations, shares::Shares, strangers::Strangers},
     operators::Operators,
@@ -79,6 +80,8 @@ pub struct Inner {
     pub waits: Permits,
     /// The trusonafications recently delivered to devices.
     pub given: Given,
+    /// What the registry said about devices that called lately.
+    pub devices: Devices,
     /// The limits of unknown devices and credentials.
     pub strangers: Strangers,
     /// The limits of new registrations.

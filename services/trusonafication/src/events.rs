@@ -41,7 +41,7 @@ fn user_frozen(app: App) -> Consumer {
             for (device, binding) in devices.iter().zip(frozen) {
                 app.cancel_pending(tx, party, Of::Binding(device, binding)).await?;
             }
-            app.wake(tx, devices);
+            app.wake(tx, party, devices);
             Ok(())
         })
     })
@@ -59,7 +59,7 @@ fn binding_deactivated(app: App) -> Consumer {
                 app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended])).await?;
             }
             // Requests waiting for this device learn that there is nothing to wait for.
-            app.wake(tx, vec![device]);
+            app.wake(tx, party, vec![device]);
             Ok(())
         })
     })
@@ -71,7 +71,7 @@ fn device_retired(app: App) -> Consumer {
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_id).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
             app.cancel_pending(tx, meta.relying_party, Of::Device(&device)).await?;
-            app.wake(tx, vec![device]);
+            app.wake(tx, meta.relying_party, vec![device]);
             Ok(())
         })
     })

@@ -103,7 +103,7 @@ async fn no_service_answers_for_a_phone(world: &World) {
     let own = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
     for thief in Thief::all(world, &tenant) {
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));
-        let listed = owner.list_pending(ListPendingRequest { device_id: device.clone() }).await;
+        let listed = owner.list_pending(ListPendingRequest { device_id: device.clone(), ..ListPendingRequest::default() }).await;
         let challenge = match (&thief.name, listed) {
             // It lists the challenges for phones.
             (ServiceName::Gateway, Ok(listed)) => listed.into_inner().trusonafications[0].challenge.clone(),

@@ -2,7 +2,7 @@
 
 use nodkey_db::{
     Db, DbError, Tx,
-    idempotency::{self, IdempotencyError, Lookup, RequestKey},
+    idempotency::{self, IdempotencyError, Kept, Lookup, RequestKey},
 };
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
@@ -92,10 +92,16 @@ impl Request {
         A::decode(opened.as_slice()).map(Some).map_err(|_| IdempotencyError::Lost)
     }
 
+    /// Seals the response, to be stored with its effect.
+    #[must_use]
+    pub fn seal(&self, answers: &Answers<'_>, answer: &impl Message) -> Kept<'_> {
+        let response = answers.vault.seal(answers.random, &self.context(), &answer.encode_to_vec());
+        Kept { key: self.key(), response, now: answers.clock.now() }
+    }
+
     /// Stores the response with its effect; false when another request was first.
     async fn keep(&self, tx: &mut Tx, answers: &Answers<'_>, answer: &impl Message) -> Result<bool, DbError> {
-        let sealed = answers.vault.seal(answers.random, &self.context(), &answer.encode_to_vec());
-        idempotency::store(tx, &self.key(), &sealed, answers.clock.now()).await
+        idempotency::store(tx, &self.seal(answers, answer)).await
     }
 }
 
@@ -134,6 +140,33 @@ where
         if let Some(given) = request.given(answers).await? {
             return Ok(given);
         }
+    }
+    Err(IdempotencyError::Raced.into())
+}
+
+/// Performs a request once, as [`once`] does, by an `attempt` that also stores the response, with its effect and in the same statement
+/// where that is possible. A request that was made before is noticed by its refusal, and so costs more than a new one.
+///
+/// `attempt` commits. It returns `None` when the change must be made again, and an error when it was refused or the response of the same
+/// request was there already. Whatever the error, the stored response takes its place.
+pub async fn once_stored<A, E, F>(request: Option<&Request>, answers: &Answers<'_>, attempt: impl Fn() -> F + Send + Sync) -> Result<A, E>
+where
+    A: Message + Default,
+    E: Classify + From<IdempotencyError>,
+    F: Future<Output = Result<Option<A>, E>> + Send,
+{
+    for _ in 0..ATTEMPTS {
+        let refused = match attempt().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => continue,
+            Err(refused) => refused,
+        };
+        let Some(request) = request else { return Err(refused) };
+        return match request.given(answers).await {
+            Ok(Some(given)) => Ok(given),
+            Err(said @ (IdempotencyError::Mismatch | IdempotencyError::Lost)) => Err(said.into()),
+            Ok(None) | Err(_) => Err(refused),
+        };
     }
     Err(IdempotencyError::Raced.into())
 }

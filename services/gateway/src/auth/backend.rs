@@ -149,11 +149,11 @@ pub async fn registration(State(gateway): State<AppState>, request: Request, nex
             parts.extensions.insert(Registering { relying_party: credential.relying_party, proof });
             parts.extensions.insert(Strict);
             // The app's credential is in every copy of the app.
-            let arrival = Arrival::noted(&parts.extensions);
+            let (arrival, asked_at) = (Arrival::noted(&parts.extensions), gateway.clock.now());
             let response = Arrival::go_on(arrival, false, next.run(Request::from_parts(parts, Body::from(body)))).await;
             if response.status().is_success() {
                 // The device is registered now, so its proofs are remembered.
-                gateway.strangers.note(&proven.device_id);
+                gateway.devices.note(&proven.device_id, credential.relying_party, asked_at);
                 gateway.replays.first(proven.device_id.as_str(), &proven.jti, PROOF).await;
             }
             if response.status() != StatusCode::CREATED {

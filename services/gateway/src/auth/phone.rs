@@ -18,6 +18,7 @@ use nodkey_runtime::{admission::Class, status::PeerError};
 use crate::{
     body::{self, Sender, discard_unread},
     class,
+    devices::Age,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault},
@@ -50,7 +51,7 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
     let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
     // A device that has not called recently is treated as unauthenticated until the registry has resolved it.
     let claimed = proof(&parts.headers).ok().and_then(dpop::claimed_device);
-    let known_of_late = claimed.is_some_and(|device| gateway.strangers.knows(&device));
+    let known_of_late = claimed.is_some_and(|device| gateway.devices.knows(&device));
     let permit = match gateway.admission.enter_soon(if known_of_late { class } else { Class::Anonymous }).await {
         Ok(permit) => permit,
         Err(overloaded) => return Problem::from(overloaded).into_response(),
@@ -65,7 +66,8 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
         if gateway.replays.has(proof.device_id.as_str(), &proof.jti) {
             return Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)));
         }
-        let phone = known(&gateway, &mut parts, &proof.device_id).await?;
+        let age = Age::of(&parts.method, class::route(&parts));
+        let phone = known(&gateway, &mut parts, &proof.device_id, age).await?;
         Ok((proof, phone))
     };
     let (proof, phone) = match proven.await {
@@ -118,22 +120,26 @@ async fn unproven(gateway: &AppState, parts: &mut Parts, mut problem: Problem, b
 
 /// Resolves the phone that a proof belongs to, and accepts the proof only once.
 pub async fn authenticate(gateway: &AppState, parts: &mut Parts, proof: &Proof) -> Result<Phone, Problem> {
-    let phone = known(gateway, parts, &proof.device_id).await?;
+    let phone = known(gateway, parts, &proof.device_id, Age::New).await?;
     first(gateway, proof).await?;
     Ok(phone)
 }
 
 /// Resolves the phone of a proven device key. Unknown devices count against the limit of their address before the registry is called.
-async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Result<Phone, Problem> {
-    let charge = if gateway.strangers.knows(device) {
+async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId, age: Age) -> Result<Phone, Problem> {
+    let charge = if gateway.devices.knows(device) {
         gateway.device_rates.check(device.as_str())?;
         None
     } else {
         Some(gateway.strangers.charge(&Source::from_request_parts(parts, gateway).await?)?)
     };
+    let asked_at = gateway.clock.now();
+    if let Some(relying_party) = gateway.devices.relying_party(device, age, asked_at) {
+        return Ok(Phone { relying_party, device: device.clone() });
+    }
     let resolved = resolve(gateway, device).await;
     if let Ok(None) = resolved {
-        gateway.strangers.forget(device);
+        gateway.devices.forget(device);
         return Err(Problem::proof(ProofFault::NotRegistered, Some(device)));
     }
     // An error does not say that the device is unknown.
@@ -142,11 +148,12 @@ async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Resu
         gateway.device_rates.check(device.as_str())?;
     }
     let resolved = resolved?.ok_or_else(|| Problem::because("another service returned no device"))?;
-    gateway.strangers.note(device);
+    let relying_party = resolved.relying_party_id.parse().map_err(Problem::because)?;
     if resolved.retired {
+        gateway.devices.doubt(device, relying_party);
         return Err(Problem::new(http::StatusCode::FORBIDDEN, "DEVICE_RETIRED", "the device is retired; register with new keys"));
     }
-    let relying_party = resolved.relying_party_id.parse().map_err(Problem::because)?;
+    gateway.devices.note(device, relying_party, asked_at);
     Ok(Phone { relying_party, device: device.clone() })
 }
 
@@ -198,8 +205,7 @@ pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
     proof.to_str().map_err(|_| Problem::proof(ProofFault::NotAscii, None))
 }
 
-/// Resolves the relying party of a device from the registry, without a cache, so that a retired device is refused immediately. `None` when
-/// the device is not registered.
+/// Resolves the relying party of a device from the registry. `None` when the device is not registered.
 async fn resolve(gateway: &AppState, device: &DeviceId) -> Result<Option<ResolveDeviceResponse>, Problem> {
     let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
     match devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {

@@ -118,7 +118,10 @@ pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): W
 pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
     let mut client = TrusonaficationServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
-    let answered = client.respond(request).await?.into_inner();
+    let asked_at = state.clock.now();
+    let answered = client.respond(request).await.inspect_err(|_| state.devices.doubt(&phone.device, phone.relying_party))?.into_inner();
+    // For this, the service had the registry check the device.
+    state.devices.note(&phone.device, phone.relying_party, asked_at);
     let status = rest::status(answered.status());
     let held_until = rfc3339(answered.held_until.as_ref());
     Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level, held_until }))

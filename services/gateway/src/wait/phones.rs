@@ -53,10 +53,14 @@ pub struct Update {
     pub closed: Vec<String>,
 }
 
-/// Returns the phone's pending trusonafications, without waiting.
+/// Returns the phone's pending trusonafications, without waiting. Whether the device is bound may be the answer of a moment ago.
 pub async fn pending(state: &AppState, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Status> {
+    read(state, phone, true).await
+}
+
+async fn read(state: &AppState, phone: &Phone, recent: bool) -> Result<Vec<PendingTrusonafication>, Status> {
     let mut client = state.trusonafications(phone.relying_party);
-    let request = ListPendingRequest { device_id: phone.device.to_string() };
+    let request = ListPendingRequest { device_id: phone.device.to_string(), recent_binding: recent };
     // Boxed, so that a waiting caller holds no memory for a completed call: there are many of them.
     let pending = Box::pin(client.list_pending(request)).await?.into_inner().trusonafications;
     state.given.note(&phone.device, &pending);
@@ -111,7 +115,8 @@ impl Waiting {
     async fn look(&mut self, end: Instant) -> Result<Vec<PendingTrusonafication>, Problem> {
         let mut failures = 0;
         loop {
-            let status = match pending(&self.state, &self.phone).await {
+            // The wake may be about the binding.
+            let status = match read(&self.state, &self.phone, false).await {
                 Err(status) if is_passing(&status) => status,
                 answer => return Ok(answer?),
             };

@@ -19,6 +19,7 @@ mod transfers;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Tx,
     outbox::{self, EventContext},
@@ -58,6 +59,7 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     db: Db,
+    bus: Bus,
     peers: Peers,
     clock: Clock,
     random: Random,
@@ -87,9 +89,10 @@ impl App {
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
         let unbound_device_days = config.unbound_device_days;
-        let Deps { peers, clock, random, deployment, .. } = deps;
+        let Deps { bus, peers, clock, random, deployment, .. } = deps;
         Ok(Self(Arc::new(Inner {
             db,
+            bus,
             peers,
             clock,
             random,

@@ -5,6 +5,7 @@ use nodkey_proto::registry::v1::{RelyingPartyCreated, RelyingPartyDisabled};
 use nodkey_runtime::{
     idempotent::{Request, once},
     page::Page,
+    topics::RELYING_PARTIES,
 };
 use prost::Message;
 
@@ -70,6 +71,8 @@ impl App {
             let mut tx = self.0.db.begin().await?;
             if store::update(&mut tx, &party).await? {
                 tx.commit().await?;
+                // What other services remember of it ends here.
+                self.0.bus.wake(RELYING_PARTIES).await;
                 return Ok(party);
             }
             tx.rollback().await?;
@@ -88,6 +91,8 @@ impl App {
             if store::update(&mut tx, &party).await? {
                 self.emit(&mut tx, &RelyingPartyDisabled { relying_party_id: id.to_string() }, id, party.version).await?;
                 tx.commit().await?;
+                // What other services remember of it ends here.
+                self.0.bus.wake(RELYING_PARTIES).await;
                 return Ok(party);
             }
             tx.rollback().await?;

@@ -20,7 +20,7 @@ use nodkey_proto::{
 };
 use nodkey_runtime::{
     Failure,
-    idempotent::{Answers, Request, once},
+    idempotent::{Answers, Request, once_stored},
     status::PeerError,
 };
 
@@ -113,18 +113,22 @@ impl App {
                 asked.told = paired_by.iter().cloned().collect();
                 asked.device = paired_by;
             }
-            if !store::insert(&mut tx, &asked, &challenge, self.config.max_pending).await? {
-                let first = store::first_end(&mut tx, party, &asked.ask.target, now).await?;
-                return Err(Error::TooManyPending { after: first.map(|end| now.until(end)).unwrap_or_default() });
-            }
-            self.announce(&mut tx, &asked, None).await?;
             let answer = Created {
                 trusonafication: Some(convert::message(&asked)),
                 match_number: asked.ask.number_match.as_ref().map(|m| m.number.clone()).unwrap_or_default(),
             };
-            Ok(Some((tx, answer)))
+            let (update, response) = (self.update(&asked, None), request.as_ref().map(|request| request.seal(&answers, &answer)));
+            let (max, event, response) = (self.config.max_pending, &update.entry, response.as_ref());
+            if !store::insert(&mut tx, &store::New { t: &asked, challenge: &challenge, max, event, response }).await? {
+                tx.rollback().await?;
+                let first = store::first_end(&self.db, party, &asked.ask.target, now).await?;
+                return Err(Error::TooManyPending { after: first.map(|end| now.until(end)).unwrap_or_default() });
+            }
+            self.notify(&mut tx, &update);
+            tx.commit().await?;
+            Ok(Some(answer))
         };
-        once(request.as_ref(), &answers, attempt).await
+        once_stored(request.as_ref(), &answers, attempt).await
     }
 
     /// Parses and checks the request.

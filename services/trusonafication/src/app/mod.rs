@@ -7,6 +7,7 @@ mod create;
 mod open;
 mod respond;
 mod retention;
+mod seen;
 mod signing;
 mod trucode;
 mod watch;
@@ -48,6 +49,7 @@ pub use changes::{Changes, job as changes_job};
 pub use count::{Counted, Steps};
 pub use create::Matching;
 use open::Open;
+use seen::{Bound, RelyingParties};
 use signing::{Ending, OwnKeys, Registry};
 pub use watch::Watch;
 
@@ -84,6 +86,8 @@ pub struct App {
     stopping: CancellationToken,
     keys: OwnKeys,
     open: Open,
+    relying_parties: Arc<RelyingParties>,
+    bound: Arc<Bound>,
     measures: Measures,
 }
 
@@ -123,7 +127,9 @@ impl App {
             ring: Held::lasting(FRESH),
         });
         let measures = Measures::new(&config.measured_relying_parties);
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default(), measures })
+        let relying_parties = Arc::new(RelyingParties::new(peers.clone(), &bus));
+        let (open, bound) = (Open::default(), Arc::new(Bound::new()));
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open, relying_parties, bound, measures })
     }
 
     /// The source of randomness.
@@ -186,9 +192,13 @@ impl App {
         Ok(store::proof(&self.db, party, id).await?.ok_or(Failure::NotFound("evidence: there is none before the phone answers"))?)
     }
 
-    /// Returns the pending challenges of a device: first those its user started with a code, each group oldest first.
-    pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Vec<Pending>, Error> {
-        let user = self.active_user(party, device).await?;
+    /// Returns the pending challenges of a device: first those its user started with a code, each group oldest first. With `recent`, the
+    /// user that the device is bound to may be the answer of a moment ago.
+    pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId, recent: bool) -> Result<Vec<Pending>, Error> {
+        let user = match self.bound.user(party, device).filter(|_| recent) {
+            Some(user) => user,
+            None => self.active_user(party, device).await?,
+        };
         // Challenges give their expiry in whole seconds. If a phone considers one of them expired, some would refuse the rest as well.
         let second = Timestamp::from_seconds(self.now().as_seconds()) + Duration::from_micros(999_999);
         Ok(store::pending(&self.db, party, device, &user, second, MAX_CHALLENGES).await?)
@@ -245,9 +255,12 @@ impl App {
     }
 
     /// Wakes the requests waiting for one of these devices once the transaction is committed: what they may see has changed.
-    pub fn wake(&self, tx: &mut Tx, devices: Vec<DeviceId>) {
-        let bus = self.bus.clone();
+    pub fn wake(&self, tx: &mut Tx, party: RelyingPartyId, devices: Vec<DeviceId>) {
+        let (bus, bound) = (self.bus.clone(), Arc::clone(&self.bound));
         tx.after_commit(move || {
+            for device in &devices {
+                bound.forget(party, device);
+            }
             tokio::spawn(async move {
                 for device in devices {
                     bus.wake(&format!("device.{device}")).await;
@@ -318,6 +331,12 @@ impl App {
 
     async fn publish(&self, tx: &mut Tx, update: &Update) -> Result<(), Error> {
         outbox::insert(tx, &update.entry).await?;
+        self.notify(tx, update);
+        Ok(())
+    }
+
+    /// Wakes those who wait for a change, and counts it, once the transaction is committed.
+    fn notify(&self, tx: &mut Tx, update: &Update) {
         let (bus, status, waited, topics) = (self.bus.clone(), update.status, update.waited, update.topics.clone());
         let (wrong_number, party, measures) = (update.wrong_number, update.relying_party, self.measures.clone());
         tx.after_commit(move || {
@@ -331,11 +350,16 @@ impl App {
                 }
             });
         });
-        Ok(())
     }
 
-    /// Fetches the user a device is bound to at this moment. Never cached, so that an ended binding is ineffective immediately.
+    /// Fetches the user a device is bound to at this moment.
     async fn active_user(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
+        let user = self.read_active_user(party, device).await;
+        self.bound.note(party, device, &user);
+        user
+    }
+
+    async fn read_active_user(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
         let binding = self.binding(party, device).await?.ok_or(Error::DeviceNotBound)?;
         match binding.state() {
             BindingState::Active if binding.user_frozen => Err(Error::UserFrozen),

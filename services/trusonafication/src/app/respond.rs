@@ -92,13 +92,14 @@ impl App {
     async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str) -> Result<bool, Error> {
         let Answered { answer, changed, receipt, update, .. } = ready;
         let budget = self.account(&mut tx, changed).await?;
-        if !store::update_answered(&mut tx, changed, answer, response, receipt).await? {
+        self.write_budget(&mut tx, changed, budget).await?;
+        self.hold(&mut tx, changed).await?;
+        let answered = store::Answered { t: changed, answer, response, receipt, event: &update.entry };
+        if !store::update_answered(&mut tx, &answered).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        self.write_budget(&mut tx, changed, budget).await?;
-        self.hold(&mut tx, changed).await?;
-        self.publish(&mut tx, update).await?;
+        self.notify(&mut tx, update);
         tx.commit().await?;
         Ok(true)
     }

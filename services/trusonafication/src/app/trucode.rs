@@ -13,7 +13,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     binding::v1::BindingState,
-    registry::v1::{GetRelyingPartyRequest, RelyingParty, relying_party_service_client::RelyingPartyServiceClient},
+    registry::v1::RelyingParty,
     trusonafication::v1::{TruCodeCreated, TruCodePaired},
 };
 use nodkey_runtime::Failure;
@@ -208,8 +208,7 @@ impl App {
     }
 
     pub(super) async fn relying_party(&self, party: RelyingPartyId) -> Result<RelyingParty, Error> {
-        let mut parties = RelyingPartyServiceClient::new(self.peers.registry().acting_for(party));
-        Ok(parties.get_relying_party(GetRelyingPartyRequest::default()).await?.into_inner())
+        Ok(self.relying_parties.get(party).await?)
     }
 
     fn about(&self, code: &TruCode) -> EventContext {

@@ -28,7 +28,7 @@ use nodkey_proto::{
         RelyingParty, RelyingPartyLimits, TruCodeSettings,
     },
 };
-use nodkey_runtime::{Channel, Deployment, Deps, Peers, Service as _};
+use nodkey_runtime::{Channel, Deployment, Deps, Peers, Service as _, topics};
 use nodkey_testkit::TestDatabase;
 use prost::Message;
 use tokio::sync::watch;
@@ -240,6 +240,11 @@ impl World {
         let known = Known { key, user: user.to_owned(), binding, active: true, match6: false, said_active: false };
         self.owners.known().insert(device.clone(), known);
         Phone { device, user: user.to_owned(), binding }
+    }
+
+    /// The registry wakes the service, as it does when settings of a relying party have changed.
+    pub fn settings_changed(&self) {
+        self.app.bus.hint(topics::RELYING_PARTIES);
     }
 
     pub async fn ask(&self, target: Target) -> TrusonaficationId {

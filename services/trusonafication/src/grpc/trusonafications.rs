@@ -204,7 +204,8 @@ impl TrusonaficationService for Api {
 
     async fn list_pending(&self, request: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
-        let pending = self.0.pending(party, &device(&request.get_ref().device_id)?).await.map_err(status)?;
+        let pending =
+            self.0.pending(party, &device(&request.get_ref().device_id)?, request.get_ref().recent_binding).await.map_err(status)?;
         let trusonafications = pending
             .into_iter()
             .map(|p| PendingTrusonafication {

@@ -22,7 +22,7 @@ pub use trucode::{
     pair as pair_trucode, spend_pairing, unspent_pairing,
 };
 pub use trusonafication::{
-    Proof, assign, challenge, get, get_in, get_with_challenge, get_with_receipt, insert, proof, update, update_answered,
+    Answered, New, Proof, assign, challenge, get, get_in, get_with_challenge, get_with_receipt, insert, proof, update, update_answered,
 };
 
 #[cfg(test)]

@@ -62,9 +62,9 @@ pub async fn pending(
 }
 
 /// When the first pending trusonafication of the same user or device ends, if nobody answers it.
-pub async fn first_end(tx: &mut Tx, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<Option<Timestamp>, DbError> {
+pub async fn first_end(db: &Db, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<Option<Timestamp>, DbError> {
     let Some((owner, name, of_kind)) = owner(target) else { return Ok(None) };
-    let query = waiting(tx.query("SELECT MIN(expires_at) AS ends_at "), party, owner, name, now);
+    let query = waiting(db.query("SELECT MIN(expires_at) AS ends_at "), party, owner, name, now);
     query.push(of_kind).fetch_one().await?.get("ends_at")
 }
 

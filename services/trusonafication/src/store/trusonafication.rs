@@ -3,7 +3,11 @@
 //! A row is looked up by its id, and then its relying party is checked: `IS TRUE` keeps PostgreSQL from a plan that it would make while the
 //! table is empty and then keep: scanning everything of the relying party.
 
-use nodkey_db::{Db, DbError, Query, Row, Tx};
+use nodkey_db::{
+    Db, DbError, Query, Row, Tx,
+    idempotency::{self, Kept},
+    outbox::{self, Entry},
+};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
     level::Level,
@@ -21,61 +25,119 @@ use crate::{
     invariants,
 };
 
-/// Inserts a trusonafication. Returns false if its relying party has no budgets and `max` are already pending for the same user or device.
-pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
-    invariants::check(t)?;
-    let trucode = match &t.ask.target {
-        Target::TruCode(code) => Some(code.as_uuid()),
-        Target::User(_) | Target::Device(_) => None,
-    };
-    let json = |text: serde_json::Result<String>| text.map_err(|_| Failure::Internal("identifiers serialize"));
-    let told = json(serde_json::to_string(&t.told))?;
-    let bindings = t.bindings.as_ref().map(|ids| json(serde_json::to_string(ids))).transpose()?;
-    let from = &t.ask.request_context;
-    let request_context = if from.is_empty() { None } else { Some(json(serde_json::to_string(from))?) };
-    let query = tx
-        .query(
-            "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
-             desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
-             match_number, challenge, told, created_at, updated_at, expires_at, status, version, bindings, way, \
-             context, request_context, traceparent) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
-             $26, $27, $28, $29",
-        )
-        .bind(t.id.as_uuid())
-        .bind(t.relying_party.as_uuid())
-        .bind(t.relying_party_name.as_str())
-        .bind(t.ask.target.kind().as_str())
-        .bind(t.user.as_deref())
-        .bind(t.device.as_ref().map(DeviceId::as_str))
-        .bind(trucode)
-        .bind(t.ask.desired_level.as_i32())
-        .bind(t.ask.action.as_str())
-        .bind(t.ask.resource.as_str())
-        .bind(t.ask.prompt)
-        .bind(t.ask.user_presence)
-        .bind(t.ask.show_identity_document)
-        .bind(t.ask.custom_fields.as_deref())
-        .bind(t.ask.callback_url.as_deref())
-        .bind(t.ask.number_match.as_ref().map(|m| m.mode.as_str()))
-        .bind(t.ask.number_match.as_ref().map(|m| m.number.as_str()))
-        .bind(challenge)
-        .bind(told)
-        .bind(t.created_at)
-        .bind(t.updated_at)
-        .bind(t.ask.expires_at)
-        .bind(t.state.status().as_str())
-        .bind(t.version)
-        .bind(bindings)
-        .bind(t.way.as_str())
-        .bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()))
-        .bind(request_context)
-        .bind(t.traceparent.as_deref());
-    let query = match t.way {
-        Way::Tolerated => unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at),
-        Way::Own | Way::Counted => query,
-    };
-    Ok(query.execute().await? == 1)
+/// A new trusonafication and what is written with it.
+pub struct New<'a> {
+    /// The trusonafication.
+    pub t: &'a Trusonafication,
+    /// Its challenge.
+    pub challenge: &'a str,
+    /// How many may be pending for the same user or device of a relying party that has no budgets.
+    pub max: u32,
+    /// Its event.
+    pub event: &'a Entry,
+    /// The response to the request, if it may be repeated.
+    pub response: Option<&'a Kept<'a>>,
+}
+
+/// Writes a trusonafication as the last statement of the transaction, with its event and response. Returns false, for the caller to roll
+/// back, if too many are pending or the request was answered before.
+pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<bool, Failure> {
+    invariants::check(new.t)?;
+    let inserted = if tx.is_postgres() { new.insert_in_one(tx).await? } else { new.insert_one_by_one(tx).await? };
+    if inserted {
+        outbox::inserted(tx);
+    }
+    Ok(inserted)
+}
+
+impl New<'_> {
+    /// In SQLite, a statement writes to one table.
+    pub(super) async fn insert_one_by_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
+        if let Some(response) = self.response
+            && !idempotency::store(tx, response).await?
+        {
+            return Ok(false);
+        }
+        if self.unless_full(self.push_insert(tx.query(""))?).execute().await? == 0 {
+            return Ok(false);
+        }
+        self.event.push_insert(tx.query("")).execute().await?;
+        Ok(true)
+    }
+
+    /// Each part is executed if the one before it wrote a row. A repeated statement writes none.
+    async fn insert_in_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
+        let query = tx.last_query("WITH ");
+        let query = match self.response {
+            Some(response) => {
+                let query = self.unless_full(response.push_insert(query.push("kept AS (")));
+                let query = query.push(" ON CONFLICT DO NOTHING RETURNING 1), made AS (");
+                self.push_insert(query)?.push(" WHERE EXISTS (SELECT FROM kept)")
+            }
+            None => self.unless_full(self.push_insert(query.push("made AS ("))?),
+        };
+        let query = self.event.push_insert(query.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM made))");
+        let made: i64 = query.push(" SELECT COUNT(*) AS made FROM made").fetch_one().await?.get("made")?;
+        Ok(made == 1)
+    }
+
+    fn unless_full<'a>(&self, query: Query<'a>) -> Query<'a> {
+        match self.t.way {
+            Way::Tolerated => unless_full(query, self.t.relying_party, &self.t.ask.target, self.max.into(), self.t.created_at),
+            Way::Own | Way::Counted => query,
+        }
+    }
+
+    fn push_insert<'a>(&self, query: Query<'a>) -> Result<Query<'a>, Failure> {
+        let t = self.t;
+        let trucode = match &t.ask.target {
+            Target::TruCode(code) => Some(code.as_uuid()),
+            Target::User(_) | Target::Device(_) => None,
+        };
+        let json = |text: serde_json::Result<String>| text.map_err(|_| Failure::Internal("identifiers serialize"));
+        let told = json(serde_json::to_string(&t.told))?;
+        let bindings = t.bindings.as_ref().map(|ids| json(serde_json::to_string(ids))).transpose()?;
+        let from = &t.ask.request_context;
+        let request_context = if from.is_empty() { None } else { Some(json(serde_json::to_string(from))?) };
+        let number_match = t.ask.number_match.as_ref();
+        let query = query
+            .push(
+                "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
+                 desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
+                 match_number, challenge, told, created_at, updated_at, expires_at, status, version, bindings, way, \
+                 context, request_context, traceparent) SELECT ",
+            )
+            .push_bind(t.id.as_uuid())
+            .and_bind(t.relying_party.as_uuid())
+            .and_bind(t.relying_party_name.as_str())
+            .and_bind(t.ask.target.kind().as_str())
+            .and_bind(t.user.as_deref())
+            .and_bind(t.device.as_ref().map(DeviceId::as_str))
+            .and_bind(trucode)
+            .and_bind(t.ask.desired_level.as_i32())
+            .and_bind(t.ask.action.as_str())
+            .and_bind(t.ask.resource.as_str())
+            .and_bind(t.ask.prompt)
+            .and_bind(t.ask.user_presence)
+            .and_bind(t.ask.show_identity_document)
+            .and_bind(t.ask.custom_fields.as_deref())
+            .and_bind(t.ask.callback_url.as_deref())
+            .and_bind(number_match.map(|m| m.mode.as_str()))
+            .and_bind(number_match.map(|m| m.number.as_str()))
+            .and_bind(self.challenge)
+            .and_bind(told)
+            .and_bind(t.created_at)
+            .and_bind(t.updated_at)
+            .and_bind(t.ask.expires_at)
+            .and_bind(t.state.status().as_str())
+            .and_bind(t.version)
+            .and_bind(bindings)
+            .and_bind(t.way.as_str())
+            .and_bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()))
+            .and_bind(request_context)
+            .and_bind(t.traceparent.as_deref());
+        Ok(query)
+    }
 }
 
 /// Updates the previous version to an end without an answer, with its receipt; false if a concurrent change was first.
@@ -85,47 +147,96 @@ pub async fn update(tx: &mut Tx, t: &Trusonafication, receipt: &str) -> Result<b
     Ok(version_before(query, t).execute().await? == 1)
 }
 
-/// Updates the previous version with an answer and its evidence; false if a concurrent change was first.
-pub async fn update_answered(tx: &mut Tx, t: &Trusonafication, answer: &Answer, response: &str, receipt: &str) -> Result<bool, Failure> {
-    invariants::check_answer(t, answer)?;
-    invariants::check_end(t, receipt)?;
-    let (outcome, level, reason) = match &t.state {
-        State::Accepted { outcome, level, .. } => (outcome, Some(level.as_i32()), None),
-        State::Rejected { outcome, reason } => (outcome, None, reason.map(Reason::as_str)),
-        State::InProgress | State::Expired | State::Canceled => return Err(Failure::Internal("an answer accepts or rejects")),
+/// An answer and what is written with it.
+pub struct Answered<'a> {
+    /// The trusonafication as the answer leaves it.
+    pub t: &'a Trusonafication,
+    /// The answer.
+    pub answer: &'a Answer,
+    /// The answer as it was received.
+    pub response: &'a str,
+    /// Its receipt.
+    pub receipt: &'a str,
+    /// Its event.
+    pub event: &'a Entry,
+}
+
+/// Updates the previous version with an answer and its evidence, as the last statement of the transaction, with its event. Returns false,
+/// for the caller to roll back, if a concurrent change was first.
+pub async fn update_answered(tx: &mut Tx, answered: &Answered<'_>) -> Result<bool, Failure> {
+    invariants::check_answer(answered.t, answered.answer)?;
+    invariants::check_end(answered.t, answered.receipt)?;
+    let changed = if tx.is_postgres() && answered.update_in_one(tx).await? {
+        true
+    } else {
+        // On PostgreSQL: somebody changed it, or holds its lock. That is waited for in a transaction, which has a deadline.
+        tx.go_on();
+        answered.update_one_by_one(tx).await?
     };
-    let json = |texts: &[String]| serde_json::to_string(texts).map_err(|_| Failure::Internal("texts serialize"));
-    let keys = serde_json::to_string(&answer.keys).map_err(|_| Failure::Internal("keys serialize"))?;
-    let Stated { statement, signatures } = &answer.stated;
-    let signatures = if signatures.is_empty() { None } else { Some(json(signatures)?) };
-    let query = changes(tx.query("UPDATE trusonafication SET status = "), t, receipt)
-        .push(", user_identifier = ")
-        .push_bind(t.user.as_deref())
-        .push(", device_id = ")
-        .push_bind(t.device.as_ref().map(DeviceId::as_str))
-        .push(", result_id = ")
-        .push_bind(outcome.id)
-        .push(", answered_by = ")
-        .push_bind(outcome.device.as_str())
-        .push(", bound_user = ")
-        .push_bind(outcome.user.as_str())
-        .push(", decision = ")
-        .push_bind(outcome.decision.as_str())
-        .push(", number = ")
-        .push_bind(outcome.number.as_deref())
-        .push(", accepted_level = ")
-        .push_bind(level)
-        .push(", reject_reason = ")
-        .push_bind(reason)
-        .push(", response = ")
-        .push_bind(response)
-        .push(", keys = ")
-        .push_bind(keys)
-        .push(", key_statement = ")
-        .push_bind(statement.as_deref())
-        .push(", key_signatures = ")
-        .push_bind(signatures);
-    Ok(version_before(query, t).execute().await? == 1)
+    if changed {
+        outbox::inserted(tx);
+    }
+    Ok(changed)
+}
+
+impl Answered<'_> {
+    async fn update_one_by_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
+        if version_before(self.push_update(tx.query(""))?, self.t).execute().await? == 0 {
+            return Ok(false);
+        }
+        self.event.push_insert(tx.query("")).execute().await?;
+        Ok(true)
+    }
+
+    /// Changes nothing if somebody holds the row's lock.
+    async fn update_in_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
+        let free = version_before(tx.last_query("WITH free AS (SELECT id FROM trusonafication"), self.t);
+        let changed = self.push_update(free.push(" FOR UPDATE SKIP LOCKED), changed AS ("))?.push(" WHERE id IN (SELECT id FROM free)");
+        let sent = self.event.push_insert(changed.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM changed))");
+        let changed: i64 = sent.push(" SELECT COUNT(*) AS changed FROM changed").fetch_one().await?.get("changed")?;
+        Ok(changed == 1)
+    }
+
+    fn push_update<'a>(&self, query: Query<'a>) -> Result<Query<'a>, Failure> {
+        let Self { t, answer, .. } = self;
+        let (outcome, level, reason) = match &t.state {
+            State::Accepted { outcome, level, .. } => (outcome, Some(level.as_i32()), None),
+            State::Rejected { outcome, reason } => (outcome, None, reason.map(Reason::as_str)),
+            State::InProgress | State::Expired | State::Canceled => return Err(Failure::Internal("an answer accepts or rejects")),
+        };
+        let json = |texts: &[String]| serde_json::to_string(texts).map_err(|_| Failure::Internal("texts serialize"));
+        let keys = serde_json::to_string(&answer.keys).map_err(|_| Failure::Internal("keys serialize"))?;
+        let Stated { statement, signatures } = &answer.stated;
+        let signatures = if signatures.is_empty() { None } else { Some(json(signatures)?) };
+        let query = changes(query.push("UPDATE trusonafication SET status = "), t, self.receipt)
+            .push(", user_identifier = ")
+            .push_bind(t.user.as_deref())
+            .push(", device_id = ")
+            .push_bind(t.device.as_ref().map(DeviceId::as_str))
+            .push(", result_id = ")
+            .push_bind(outcome.id)
+            .push(", answered_by = ")
+            .push_bind(outcome.device.as_str())
+            .push(", bound_user = ")
+            .push_bind(outcome.user.as_str())
+            .push(", decision = ")
+            .push_bind(outcome.decision.as_str())
+            .push(", number = ")
+            .push_bind(outcome.number.as_deref())
+            .push(", accepted_level = ")
+            .push_bind(level)
+            .push(", reject_reason = ")
+            .push_bind(reason)
+            .push(", response = ")
+            .push_bind(self.response)
+            .push(", keys = ")
+            .push_bind(keys)
+            .push(", key_statement = ")
+            .push_bind(statement.as_deref())
+            .push(", key_signatures = ")
+            .push_bind(signatures);
+        Ok(query)
+    }
 }
 
 fn changes<'a>(query: Query<'a>, t: &Trusonafication, receipt: &str) -> Query<'a> {

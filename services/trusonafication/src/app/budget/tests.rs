@@ -24,6 +24,7 @@ use crate::{
 async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
+    world.settings_changed();
     world
 }
 
@@ -66,7 +67,7 @@ impl World {
 
     /// The trusonafication that the phone shows first.
     async fn first(&self, phone: &Phone) -> Option<TrusonaficationId> {
-        self.app.pending(self.party, &phone.device).await.unwrap().first().map(|pending| pending.id)
+        self.app.pending(self.party, &phone.device, false).await.unwrap().first().map(|pending| pending.id)
     }
 
     async fn decide(&self, phone: &Phone, id: TrusonaficationId, decision: Decision, why: Option<RejectReason>) {
@@ -199,7 +200,7 @@ async fn a_pairing_is_good_for_one_prompt_by_name_until_there_is_one_by_the_code
     assert_eq!(world.first(&phone).await, Some(by_name));
     world.refused(device()).await;
     let by_code = world.asks(Target::TruCode(code), 60).await.unwrap();
-    assert!(world.app.pending(world.party, &phone.device).await.unwrap()[..2].iter().any(|first| first.id == by_code));
+    assert!(world.app.pending(world.party, &phone.device, false).await.unwrap()[..2].iter().any(|first| first.id == by_code));
     assert_eq!(world.asks(Target::TruCode(code), 60).await.unwrap_err().reason(), "TRUCODE_USED", "whoever read its id from a list");
     world.decide(&phone, by_code, Decision::Reject, Some(RejectReason::ChangedMind)).await;
     // A code that was prompted by its id does not allow a prompt by name, nor does an old one.
@@ -216,7 +217,8 @@ async fn a_prompt_in_its_last_second_is_in_nobody_elses_way(world: World) {
     world.clock.advance(Duration::from_millis(500));
     world.asks(ada(), 10).await.unwrap();
     let other = world.asks(ada(), 60).await.unwrap();
-    let shown = async || world.app.pending(world.party, &phone.device).await.unwrap().iter().map(|shown| shown.id).collect::<Vec<_>>();
+    let shown =
+        async || world.app.pending(world.party, &phone.device, false).await.unwrap().iter().map(|shown| shown.id).collect::<Vec<_>>();
     world.clock.advance(Duration::from_millis(9_400));
     assert_eq!(shown().await.len(), 2);
     // The challenge says that it ended with second 10.
@@ -227,6 +229,7 @@ async fn a_prompt_in_its_last_second_is_in_nobody_elses_way(world: World) {
 async fn others_who_fill_what_a_relying_party_may_have_open_are_not_in_the_way_of_a_code(world: World) {
     let phone = world.phone("ada");
     *world.owners.0.open.lock().unwrap() = 3;
+    world.settings_changed();
     while world.asks(Target::TruCode(TruCodeId::generate(NOW, &Random::system())), 600).await.is_ok() {}
     assert_eq!(world.asks(ada(), 60).await.unwrap_err().reason(), "TOO_MANY_OPEN");
     let code = world.scan(&phone).await;
@@ -249,8 +252,10 @@ async fn where_there_are_budgets_nobody_pairs_without_a_proof(world: World) {
     let code = world.code().await;
     let pair = async || world.app.pair_trucode(None, &code.payload, phone.device.as_str(), "").await;
     *world.owners.0.unproven.lock().unwrap() = true;
+    world.settings_changed();
     assert_eq!(pair().await.unwrap_err().reason(), "PROOF_REQUIRED");
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings { tolerant: true, ..PromptSettings::default() });
+    world.settings_changed();
     pair().await.unwrap();
 }
 
@@ -258,6 +263,7 @@ async fn where_it_is_tolerated_nobody_pauses_and_codes_come_first_all_the_same(w
     let phone = world.phone("ada");
     for said in [None, Some(PromptSettings { tolerant: true, ..PromptSettings::default() })] {
         *world.owners.0.prompts.lock().unwrap() = said;
+        world.settings_changed();
         for _ in 0..5 {
             let id = world.asks(ada(), 60).await.unwrap();
             world.decide(&phone, id, Decision::Reject, Some(RejectReason::NotMe)).await;
@@ -280,6 +286,7 @@ async fn nobody_is_answered_for_unless_an_operator_allows_it(world: World) {
         (PromptSettings { tolerant: true, ..PromptSettings::default() }, false),
     ] {
         *world.owners.0.prompts.lock().unwrap() = Some(said);
+        world.settings_changed();
         let id = world.try_ask(Unchecked { prompt: Some(false), ..asking(ada()) }).await.unwrap();
         assert_eq!(world.app.get(world.party, id).await.unwrap().ask.prompt, prompt);
     }
@@ -330,7 +337,7 @@ async fn not_me_holds_a_context_for_hours_and_what_has_none_for_minutes(world: W
         assert_eq!(held(context).await, None);
         world.sweep().await;
         world.app.reset_budget(world.party, "ada").await.unwrap();
-        for waiting in world.app.pending(world.party, &phone.device).await.unwrap() {
+        for waiting in world.app.pending(world.party, &phone.device, false).await.unwrap() {
             world.decide(&phone, waiting.id, Decision::Accept, None).await;
         }
     }

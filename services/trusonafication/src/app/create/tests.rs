@@ -14,6 +14,7 @@ use crate::app::world::{Phone, World, asking};
 async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
+    world.settings_changed();
     world
 }
 
@@ -32,6 +33,7 @@ impl World {
 
     fn require_six(&self) {
         *self.owners.0.prompts.lock().unwrap() = Some(PromptSettings { require_six_digits: true, ..PromptSettings::default() });
+        self.settings_changed();
     }
 
     /// The number to show, and what phones learn of it.
@@ -47,7 +49,7 @@ impl World {
     }
 
     async fn is_shown(&self, phone: &Phone) -> bool {
-        !self.app.pending(self.party, &phone.device).await.unwrap().is_empty()
+        !self.app.pending(self.party, &phone.device, false).await.unwrap().is_empty()
     }
 }
 
@@ -123,6 +125,7 @@ async fn with_another_open_a_number_comes_unasked_to_callers_that_can_show_it(wo
     }
     // Nor with tolerant settings.
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings { tolerant: true, ..PromptSettings::default() });
+    world.settings_changed();
     world.phone("eve");
     for _ in 0..3 {
         assert_eq!(world.create(asking(Target::User("eve".into())), UNASKED).await.unwrap().match_number, "");

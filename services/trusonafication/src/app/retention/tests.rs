@@ -144,7 +144,11 @@ impl World {
             traceparent: None,
         };
         let mut tx = self.db.begin().await.unwrap();
-        assert!(store::insert(&mut tx, &t, "challenge", u32::MAX).await.unwrap());
+        // The insert is not its only statement.
+        tx.query("SELECT 1 AS one").fetch_one().await.unwrap();
+        let event = self.app.update(&t, None).entry;
+        let new = store::New { t: &t, challenge: "challenge", max: u32::MAX, event: &event, response: None };
+        assert!(store::insert(&mut tx, &new).await.unwrap());
         let end = tx.query("UPDATE trusonafication SET status = $1 WHERE id = $2");
         end.bind(status).bind(t.id.as_uuid()).execute().await.unwrap();
         tx.commit().await.unwrap();

@@ -18,6 +18,7 @@ async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
     *world.owners.0.numbered.lock().unwrap() = true;
+    world.settings_changed();
     world
 }
 
@@ -132,6 +133,7 @@ async fn wrong_numbers_lengthen_the_pause_on_the_users_own_way_too(world: World)
 
 async fn where_it_is_tolerated_a_code_ends_and_nobody_pauses(world: World) {
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings { tolerant: true, ..PromptSettings::default() });
+    world.settings_changed();
     let phone = world.phone("ada");
     let (code, number) = world.numbered().await;
     for _ in 0..3 {

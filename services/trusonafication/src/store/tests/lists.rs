@@ -113,14 +113,14 @@ async fn no_more_wait_for_a_user_or_a_device_than_may(db: Db) {
     let rows = [asked(0, user()), asked(1, user()), asked(2, Target::Device(device(1))), asked(3, Target::Device(device(2)))];
     insert_all(&db, &rows).await;
     let mut tx = db.begin().await.unwrap();
-    let mut taken = async |n: u64, target, max| insert(&mut tx, &asked(n, target), "challenge", max).await.unwrap();
+    let mut taken = async |n: u64, target, max| put(&mut tx, &asked(n, target), "challenge", max).await.unwrap();
     assert!(!taken(4, user(), 2).await);
     assert!(taken(4, user(), 3).await);
     assert!(!taken(5, Target::Device(device(1)), 1).await, "what waits for its user does not count, nor does another device's");
     assert!(taken(5, Target::Device(device(1)), 2).await);
     assert!(taken(6, Target::User("eve".into()), 1).await);
     let later = Trusonafication { created_at: NOW + Duration::from_secs(61), ..asked(7, user()) };
-    assert!(insert(&mut tx, &later, "challenge", 2).await.unwrap(), "of three, two are overdue");
+    assert!(put(&mut tx, &later, "challenge", 2).await.unwrap(), "of three, two are overdue");
 }
 
 async fn what_was_created_assigned_or_ended_since_is_found_whosever_it_is(db: Db) {

@@ -7,17 +7,21 @@ mod rows;
 
 use std::time::Duration;
 
-use nodkey_db::{Db, DbConfig};
+use nodkey_db::{
+    Db, DbConfig, Tx,
+    outbox::{Entry, EventContext},
+};
 use nodkey_kernel::{
     challenge::Decision,
-    id::{BindingId, DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    id::{BindingId, DeviceId, EventId, RelyingPartyId, TruCodeId, TrusonaficationId},
     jose::{Algorithm, PrivateKey, jws},
     level::Level,
     random::Random,
     receipt::{KeyKind, RECEIPT_TYP, ReceiptKey},
     time::Timestamp,
 };
-use nodkey_runtime::Service as _;
+use nodkey_proto::trusonafication::v1::TrusonaficationCanceled;
+use nodkey_runtime::{Failure, Service as _};
 use nodkey_testkit::TestDatabase;
 use uuid::Uuid;
 
@@ -28,6 +32,28 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+fn event(t: &Trusonafication) -> Entry {
+    let context = EventContext {
+        id: EventId::generate(t.updated_at, &Random::system()),
+        now: t.updated_at,
+        version: t.version,
+        relying_party: t.relying_party,
+    };
+    Entry::new(&TrusonaficationCanceled { trusonafication: None, receipt: String::new() }, &context)
+}
+
+/// Inserts a trusonafication in a transaction that goes on.
+async fn put(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
+    tx.query("SELECT 1 AS one").fetch_one().await?;
+    super::insert(tx, &New { t, challenge, max, event: &event(t), response: None }).await
+}
+
+/// Writes an answer in a transaction that goes on.
+async fn put_answer(tx: &mut Tx, t: &Trusonafication, answer: &Answer, response: &str, receipt: &str) -> Result<bool, Failure> {
+    tx.query("SELECT 1 AS one").fetch_one().await?;
+    super::update_answered(tx, &Answered { t, answer, response, receipt, event: &event(t) }).await
+}
 
 async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
     let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
@@ -124,7 +150,7 @@ fn receipt_of(t: &Trusonafication, answer: Option<&Answer>) -> String {
 async fn insert_all(db: &Db, rows: &[Trusonafication]) {
     let mut tx = db.begin().await.unwrap();
     for t in rows {
-        assert!(insert(&mut tx, t, "the.issued.challenge", u32::MAX).await.unwrap());
+        assert!(put(&mut tx, t, "the.issued.challenge", u32::MAX).await.unwrap());
     }
     tx.commit().await.unwrap();
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use nodkey_db::retention::Window;
+use nodkey_db::{
+    idempotency::{Kept, RequestKey},
+    retention::Window,
+};
 use nodkey_runtime::page::Cursor;
 use nodkey_testkit::plans::{self, Plan};
 use uuid::Uuid;
@@ -15,12 +18,19 @@ const TABLES: [&str; 4] = ["trusonafication", "trucode", "prompt_budget", "promp
 /// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let (t, now) = (asked(0, user()), NOW + Duration::from_hours(1));
+    for target in [user(), Target::Device(device(0)), Target::TruCode(code().id)] {
+        first_end(db, party(), &target, NOW).await.unwrap();
+    }
     let mut tx = db.begin().await.unwrap();
     for target in [user(), Target::Device(device(0)), Target::TruCode(code().id)] {
-        insert(&mut tx, &asked(1, target.clone()), "challenge", 0).await.unwrap();
-        first_end(&mut tx, party(), &target, NOW).await.unwrap();
+        put(&mut tx, &asked(1, target), "challenge", 0).await.unwrap();
     }
-    insert(&mut tx, &t, "challenge", 20).await.unwrap();
+    put(&mut tx, &t, "challenge", 20).await.unwrap();
+    let key = RequestKey { relying_party: party(), operation: "create", request_id: "r", request_hash: [0; 32] };
+    let response = Kept { key, response: Vec::new(), now: NOW };
+    let repeatable = New { t: &asked(3, user()), challenge: "challenge", max: 20, event: &event(&t), response: Some(&response) };
+    insert(&mut tx, &repeatable).await.unwrap();
+    repeatable.insert_one_by_one(&mut tx).await.unwrap();
     let canceled = Trusonafication { state: State::Canceled, version: 2, ..t.clone() };
     update(&mut tx, &canceled, &receipt_of(&canceled, None)).await.unwrap();
     challenge(&mut tx, party(), t.id).await.unwrap();
@@ -29,7 +39,9 @@ async fn exercise(db: &Db) {
         other => panic!("{other:?}"),
     };
     let by = answer(0, Decision::Accept);
-    update_answered(&mut tx, &answered, &by, "response", &receipt_of(&answered, Some(&by))).await.unwrap();
+    let receipt = receipt_of(&answered, Some(&by));
+    let answered = Answered { t: &answered, answer: &by, response: "response", receipt: &receipt, event: &event(&t) };
+    update_answered(&mut tx, &answered).await.unwrap();
     assign(&mut tx, party(), code().id, &device(0), NOW).await.unwrap();
     for owner in [Of::User("ada", &[]), Of::Device(&device(0))] {
         in_progress(&mut tx, party(), owner, None, 10).await.unwrap();
@@ -50,7 +62,7 @@ async fn exercise(db: &Db) {
     release(&mut tx, party(), "ada", "session").await.unwrap();
     get_in(&mut tx, party(), t.id).await.unwrap();
     budget_of(&mut tx, party(), "ada").await.unwrap();
-    insert(&mut tx, &Trusonafication { way: Way::Counted, ..asked(2, user()) }, "challenge", 0).await.unwrap();
+    put(&mut tx, &Trusonafication { way: Way::Counted, ..asked(2, user()) }, "challenge", 0).await.unwrap();
     tx.rollback().await.unwrap();
     get(db, party(), t.id).await.unwrap();
     get_with_challenge(db, party(), t.id).await.unwrap();
@@ -160,6 +172,8 @@ async fn every_statement_finds_what_it_looks_for_by_an_index_also_when_planned_o
     plans::collect(&db, &TABLES, &mut statements).await;
     assert!(statements.len() >= 60, "{}", statements.len());
     check(&plans::at_every_size(&db, &TABLES, &statements, 3_000, async |count| fill(&db, count).await).await);
+    // Those that write to several tables are PostgreSQL's alone.
+    statements.retain(|statement| !statement.text.starts_with("WITH "));
     let db = connect(&sqlite, 1).await;
     check(&plans::of_sqlite(&db, &statements).await);
     fill(&db, 3_000).await;

@@ -58,7 +58,7 @@ async fn every_state_is_read_as_it_was_written_one_version_later(db: Db) {
         let written = match &after.state {
             State::Accepted { .. } | State::Rejected { .. } => {
                 let answer = keys_of(&after);
-                update_answered(&mut tx, &after, &answer, "a.response", &receipt_of(&after, Some(&answer))).await
+                put_answer(&mut tx, &after, &answer, "a.response", &receipt_of(&after, Some(&answer))).await
             }
             _ => update(&mut tx, &after, &receipt_of(&after, None)).await,
         };
@@ -124,18 +124,18 @@ async fn an_answer_that_contradicts_what_was_asked_is_neither_read_nor_written(d
         let wrong = Trusonafication { state: wrong, ..answered.clone() };
         let mut by = answer(1, Decision::Accept);
         by.keys.truncate(keys);
-        let refused = update_answered(&mut tx, &wrong, &by, "a.response", &receipt_of(&wrong, Some(&by))).await.unwrap_err();
+        let refused = put_answer(&mut tx, &wrong, &by, "a.response", &receipt_of(&wrong, Some(&by))).await.unwrap_err();
         let nodkey_runtime::Failure::Db(DbError::Inconsistent { column: named, .. }) = refused else { panic!("{refused:?}") };
         assert_eq!(named, column);
     }
     let by = answer(1, Decision::Accept);
     let canceled = receipt_of(&Trusonafication { state: State::Canceled, ..answered.clone() }, None);
     for no_receipt in ["", "a.receipt", &canceled, &receipt_of(&of_each_state()[3], Some(&by))] {
-        let refused = update_answered(&mut tx, &answered, &by, "a.response", no_receipt).await.unwrap_err();
+        let refused = put_answer(&mut tx, &answered, &by, "a.response", no_receipt).await.unwrap_err();
         let nodkey_runtime::Failure::Db(DbError::Inconsistent { column, .. }) = refused else { panic!("{refused:?}") };
         assert_eq!(column, "receipt");
     }
-    assert!(update_answered(&mut tx, &answered, &by, "a.response", &receipt_of(&answered, Some(&by))).await.unwrap());
+    assert!(put_answer(&mut tx, &answered, &by, "a.response", &receipt_of(&answered, Some(&by))).await.unwrap());
     tx.commit().await.unwrap();
     assert!(proof(&db, party(), answered.id).await.unwrap().unwrap().receipt.is_some());
     spoil(&db, "UPDATE trusonafication SET response = 'another.response'").await;
