@@ -38,7 +38,7 @@ async fn publish(topology: &Topology, key: Option<&ServiceKey>, event: &Trusonaf
     tx.commit().await.unwrap();
     let config = BusConfig { url: topology.plan.nats.clone(), prefix: topology.plan.prefix.clone(), ..BusConfig::default() };
     let keys = topology.plan.keys.of_services().iter().collect();
-    let identity = key.map(|key| Identity { key: key.clone(), keys: std::sync::Arc::new(keys) });
+    let identity = key.map(|key| Identity { key: key.clone(), keys: std::sync::Arc::new(keys), clock: nodkey_kernel::time::Clock::system() });
     let bus = Bus::connect_as(&config, identity).await.unwrap();
     let stop = CancellationToken::new();
     let relaying = tokio::spawn(relay("trusonafication", bus, db.clone(), clock, stop.clone()));

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use nodkey_db::{Db, Message};
 use nodkey_kernel::{
     error::{Classify, Kind, chain},
@@ -18,7 +19,7 @@ use crate::{
     signature,
     source::Source,
     trust::Trust,
-    wake::{Hub, Listener},
+    wake::{Hub, Listener, MAX_PAYLOAD},
 };
 
 /// The bus. Cheap to clone.
@@ -106,22 +107,36 @@ impl Bus {
 
     /// Hints that something about `topic` changed. Best effort.
     pub async fn wake(&self, topic: &str) {
+        self.send_wake(topic, None).await;
+    }
+
+    /// Hints with what changed: at most 4 KiB, else the hint goes alone. Between processes the payload is signed with the key of this
+    /// service, which has to be the one that wakes such topics. Whoever cannot verify that is woken without the payload.
+    pub async fn wake_with(&self, topic: &str, payload: Bytes) {
+        self.send_wake(topic, Some(payload).filter(|payload| payload.len() <= MAX_PAYLOAD)).await;
+    }
+
+    async fn send_wake(&self, topic: &str, payload: Option<Bytes>) {
         match self {
-            Self::Memory(memory) => drop(memory.hub().wake(topic)),
-            Self::Nats(nats) => nats.wake(topic).await,
+            Self::Memory(memory) => drop(memory.hub().wake(topic, payload.as_ref())),
+            Self::Nats(nats) => nats.wake(topic, payload).await,
         }
     }
 
     /// Hints in this process alone, for example when a lost hint was noticed. Returns false when nobody listens here.
     #[expect(clippy::must_use_candidate, reason = "a hint is given for what it does")]
     pub fn hint(&self, topic: &str) -> bool {
-        self.hub().wake(topic)
+        self.hub().wake(topic, None)
     }
 
-    /// Listens for hints about `topic`. Listen first, then read, so that no change in between is missed.
+    /// Listens for hints about `topic`. Listen first, then read, so that no change in between is missed. Between processes the first
+    /// listener of a kind of topic may miss one even so, and [`crate::look_out`] finds it.
     #[must_use]
     pub fn listen(&self, topic: &str) -> Listener {
-        self.hub().listen(topic)
+        match self {
+            Self::Memory(memory) => memory.hub().listen(topic, || None),
+            Self::Nats(nats) => nats.listen(topic),
+        }
     }
 
     /// Whether the bus answers.

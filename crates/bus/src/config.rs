@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use nodkey_kernel::service_key::{ServiceKey, ServiceKeys};
+use nodkey_kernel::{
+    service_key::{ServiceKey, ServiceKeys},
+    time::Clock,
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -26,13 +29,15 @@ pub struct BusConfig {
     pub require_signatures: bool,
 }
 
-/// This service's key, and the keys of the others.
+/// This service's key, the keys of the others, and the clock that signatures are dated by.
 #[derive(Debug)]
 pub struct Identity {
     /// The key that this service signs with.
     pub key: ServiceKey,
     /// The public keys of all services.
     pub keys: Arc<ServiceKeys>,
+    /// The current time.
+    pub clock: Clock,
 }
 
 impl Default for BusConfig {

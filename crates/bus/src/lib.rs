@@ -34,4 +34,4 @@ pub use error::BusError;
 pub use look_out::{Looked, look_out};
 pub use relay::relay;
 pub use rights::{CONSUMERS, User, authorization};
-pub use wake::Listener;
+pub use wake::{Listener, Woken};

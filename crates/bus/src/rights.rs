@@ -7,6 +7,7 @@ use nodkey_kernel::service_key::ServiceName;
 use crate::{
     consumer::producer,
     nats::{Names, inbox},
+    wake::KINDS,
 };
 
 /// The consumers: durable names, which begin with the service's name, and the subjects of their events.
@@ -33,9 +34,6 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("notification_document_registered", "evt.registry.v1.identity_document_registered"),
 ];
 
-/// The service that sends hints.
-const WAKES: ServiceName = ServiceName::Trusonafication;
-
 /// A user of a NATS server.
 #[derive(Debug)]
 pub struct User<'a> {
@@ -49,8 +47,8 @@ pub struct User<'a> {
 
 /// The `authorization` section of a server for the deployment with this prefix. Only these users may do anything.
 ///
-/// A service publishes its own events and hints, creates its own stream, and pulls for its own consumers. It cannot read events and replies
-/// meant for others, nor change or delete anything.
+/// A service publishes its own events and wakes, creates its own stream, pulls for its own consumers, and subscribes to the wakes that it
+/// listens to. It cannot read events, wakes and replies meant for others, nor change or delete anything.
 #[must_use]
 pub fn authorization(prefix: &str, users: &[User<'_>]) -> String {
     let mut text = String::from("authorization {\n  users: [\n");
@@ -59,7 +57,7 @@ pub fn authorization(prefix: &str, users: &[User<'_>]) -> String {
         let _ = write!(text, "    {{ user: {:?}, password: {:?}", user.name, user.password);
         if let Some(service) = user.service {
             let list = |subjects: Vec<String>| subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
-            let (publish, subscribe) = (list(publishes(prefix, service)), list(subscribes(prefix, user.name)));
+            let (publish, subscribe) = (list(publishes(prefix, service)), list(subscribes(prefix, service, user.name)));
             // An empty allow list would allow everything.
             let publish = if publish.is_empty() { "deny: \">\"".to_owned() } else { format!("allow: [{publish}]") };
             let _ = write!(text, ", permissions: {{ publish: {{ {publish} }}, subscribe: {{ allow: [{subscribe}] }} }}");
@@ -71,16 +69,14 @@ pub fn authorization(prefix: &str, users: &[User<'_>]) -> String {
 }
 
 fn publishes(prefix: &str, service: ServiceName) -> Vec<String> {
-    let (names, service) = (Names(prefix), service.as_str());
-    let mut subjects = Vec::new();
+    let names = Names(prefix);
+    let wakes = KINDS.iter().filter(|kind| kind.publisher == service).map(|kind| names.subject(&format!("wake.{}", kind.topics)));
+    let (service, mut subjects) = (service.as_str(), wakes.collect::<Vec<_>>());
     if service != ServiceName::Gateway.as_str() {
         let stream = names.stream(service);
         subjects.push(names.subject(&format!("evt.{service}.>")));
         subjects.push(format!("$JS.API.STREAM.INFO.{stream}"));
         subjects.push(format!("$JS.API.STREAM.CREATE.{stream}"));
-    }
-    if service == WAKES.as_str() {
-        subjects.push(names.subject("wake.>"));
     }
     for (consumer, subject) in CONSUMERS.iter().filter(|(consumer, _)| consumer.split('_').next() == Some(service)) {
         let of = format!("{}.{}", names.stream(producer(subject)), names.name(consumer));
@@ -91,8 +87,10 @@ fn publishes(prefix: &str, service: ServiceName) -> Vec<String> {
     subjects
 }
 
-fn subscribes(prefix: &str, user: &str) -> Vec<String> {
-    vec![format!("{}.>", inbox(user)), Names(prefix).subject("wake.>")]
+fn subscribes(prefix: &str, service: ServiceName, user: &str) -> Vec<String> {
+    let kinds = KINDS.iter().filter(|kind| kind.listeners.contains(&service));
+    let wakes = kinds.map(|kind| Names(prefix).subject(&format!("wake.{}", kind.topics)));
+    std::iter::once(format!("{}.>", inbox(user))).chain(wakes).collect()
 }
 
 #[cfg(test)]
@@ -106,7 +104,7 @@ mod tests {
             authorization("acme", &[user]),
             r#"authorization {
   users: [
-    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>", "acme.wake.>"] } } }
+    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>"] } } }
   ]
 }
 "#
@@ -120,7 +118,7 @@ mod tests {
             User { service: None, name: "admin", password: "q" },
         ];
         let text = authorization("", &users);
-        assert!(text.contains(r#"publish: { deny: ">" }, subscribe: { allow: ["_INBOX.gateway.>", "wake.>"] }"#), "{text}");
+        assert!(text.contains(r#"publish: { deny: ">" }, subscribe: { allow: ["_INBOX.gateway.>", "wake.device.>", "wake.trusonafication.>", "wake.trucode.>"] }"#), "{text}");
         assert!(text.contains(r#"{ user: "admin", password: "q" }"#), "{text}");
     }
 }

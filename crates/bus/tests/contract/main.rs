@@ -5,6 +5,7 @@
 mod only_nats;
 mod rights;
 mod signed;
+mod wakes;
 mod world;
 
 use std::sync::{
@@ -20,6 +21,7 @@ use nodkey_db::{
 use nodkey_kernel::time::Clock;
 use tokio_util::sync::CancellationToken;
 
+use wakes::*;
 use world::World;
 
 macro_rules! on_both_buses {
@@ -56,6 +58,10 @@ on_both_buses! {
     an_event_that_is_not_taken_holds_up_no_other_in_the_outbox,
     a_hint_reaches_who_listens_in_this_process_and_says_whether_somebody_does,
     a_wake_reaches_who_listens_and_nobody_else,
+    a_payload_arrives_where_it_is_verified_and_everywhere_else_the_wake_alone,
+    a_payload_that_is_too_large_is_a_wake_alone,
+    the_wakes_of_a_relying_party_reach_who_looks_at_it,
+    what_is_only_of_this_process_wakes_this_process,
 }
 
 async fn an_event_has_its_effect(world: World) {
@@ -317,18 +323,6 @@ async fn a_hint_reaches_who_listens_in_this_process_and_says_whether_somebody_do
     listener.notified().await;
     drop(listener);
     assert!(!world.bus.hint("device.c"));
-}
-
-async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {
-    let mut mine = world.bus.listen("device.a");
-    let mut others = world.bus.listen("device.b");
-    world.bus.wake("device.a").await;
-    mine.notified().await;
-    assert!(futures_util::FutureExt::now_or_never(others.notified()).is_none());
-    // Between two waits any number of wakes counts as one.
-    world.bus.wake("device.a").await;
-    world.bus.wake("device.a").await;
-    mine.notified().await;
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) shutdown: CancellationToken,
     pub(crate) prefix: String,
+    pub(crate) clock: Clock,
     pub(crate) _database: TestDatabase,
 }
 
@@ -54,7 +55,7 @@ impl World {
         let config = BusConfig { url, prefix: prefix.clone(), ack_wait_seconds: 1, ..BusConfig::default() };
         let bus = Bus::connect(&config).await.unwrap();
         bus.ensure_stream("registry").await.unwrap();
-        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), prefix, _database: database }
+        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), prefix, clock: Clock::system(), _database: database }
     }
 
     pub(crate) fn message(&self, relying_party: RelyingPartyId, device: &str) -> Message {
@@ -85,7 +86,7 @@ impl World {
             require_signatures,
             ..BusConfig::default()
         };
-        let identity = Identity { key: key.clone(), keys: Arc::new(keys.iter().copied().collect()) };
+        let identity = Identity { key: key.clone(), keys: Arc::new(keys.iter().copied().collect()), clock: self.clock.clone() };
         Bus::connect_as(&config, Some(identity)).await.unwrap()
     }
 

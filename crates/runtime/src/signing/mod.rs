@@ -383,7 +383,7 @@ pub fn follow<P: Publish>(keys: Arc<Keys<P>>, bus: Bus) -> Job {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = changed.notified() => keys.forget().await,
+                _ = changed.notified() => keys.forget().await,
             }
         }
     })

@@ -15,7 +15,7 @@ use crate::state::AppState;
 /// Resolves at a wake, or after `limit`. Returns false when this gateway is to stop.
 pub async fn woken(state: &AppState, listener: &mut Listener, limit: Duration) -> bool {
     tokio::select! {
-        () = listener.notified() => true,
+        _ = listener.notified() => true,
         () = tokio::time::sleep(limit) => true,
         () = state.stopping.cancelled() => false,
     }

@@ -151,7 +151,7 @@ impl Waiting {
             select_all(shown).await;
         };
         tokio::select! {
-            () = self.listener.notified() => Woken::Look,
+            _ = self.listener.notified() => Woken::Look,
             () = gone => Woken::Look,
             () = tokio::time::sleep(limit) => Woken::Late,
             () = self.permit.replaced() => Woken::Replaced,

@@ -182,7 +182,7 @@ impl Mirror {
             }
             if !self.more {
                 tokio::select! {
-                    () = self.listener.notified() => {}
+                    _ = self.listener.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                     () = self.app.stopping.cancelled() => return Err(Error::Stopping),
                 }

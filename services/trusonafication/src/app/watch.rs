@@ -64,7 +64,7 @@ impl Watch {
             // It may be a megabyte, and there are many waiters.
             drop(found);
             tokio::select! {
-                () = self.listener.notified() => {}
+                _ = self.listener.notified() => {}
                 () = tokio::time::sleep(due) => {}
                 () = self.app.stopping.cancelled() => return Err(Error::Stopping),
             }
@@ -106,7 +106,7 @@ impl Subscriber {
         loop {
             if self.changed.is_empty() {
                 tokio::select! {
-                    () = self.listener.notified() => tokio::time::sleep(PAUSE).await,
+                    _ = self.listener.notified() => tokio::time::sleep(PAUSE).await,
                     () = self.app.stopping.cancelled() => return Err(Error::Stopping),
                 }
                 self.look().await?;
