@@ -13,6 +13,8 @@ const args = [
 
 /** What is about the topology of five processes is there when that is: scripts/up-native says so. */
 const elsewhere = process.env.NODKEY_TEST_NATIVE ? [] : ['console-distributed.spec.js'];
+/** The shops of examples/ need the SDKs: scripts/test-sdk says which are there. */
+if (!process.env.NODKEY_TEST_SHOPS) elsewhere.push('shops.spec.js');
 /** Push messages reach a service worker only in the browser as people have it. */
 const withPush = 'phone-app.spec.js';
 /** Everything else is the same, and faster, in the one without a window. */

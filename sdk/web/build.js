@@ -16,7 +16,12 @@ const here = new URL('./', import.meta.url);
 const LIST = new URL('served/versions.json', here);
 
 /** Where the script is named with its hash, relative to the top of the repository. */
-export const NAMED = ['docs/guides/secure-qr.md', 'sdk/web/README.md', 'web/assets/demo/index.html'];
+export const NAMED = [
+  'docs/guides/secure-qr.md',
+  'examples/page/index.html',
+  'sdk/web/README.md',
+  'web/assets/demo/index.html',
+];
 
 /** Finds the path of a version, and its hash after it. */
 const NAME = /\/sdk\/nodkey-code\/[\d.]+\.js("\s+integrity=")sha384-[\w+/=]+/g;
