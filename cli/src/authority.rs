@@ -1,34 +1,28 @@
-//! A certificate authority of this machine, for `nodkey dev --tls`. Its key is stored in a folder, so it is limited as far as possible: to
-//! the names of this server (RFC 5280 section 4.2.1.10), and to a year.
+//! A certificate authority of this machine, for `nodkey dev --tls`. People trust it on their phones, so it signs one certificate, of this
+//! server, and its key is never stored: nobody can sign another, whatever they read here.
+//!
+//! Its names are not limited by RFC 5280, section 4.2.1.10: `BoringSSL`, and with it gRPC in Python, C++ and Ruby, accepts no certificate with an
+//! address from an authority that is limited to addresses.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nodkey_kernel::time::Timestamp;
 use nodkey_runtime::TlsFiles;
-use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, NameConstraints,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 use crate::connection::{read_json, write_private, write_secret};
 
-/// How long the authority is valid, [`LEEWAY`] included.
-const AUTHORITY_LIFETIME: Duration = Duration::days(365);
-/// An authority that expires sooner than this is replaced at a start.
+/// How long both are valid, [`LEEWAY`] included. Some systems accept no certificate that is valid for more than 398 days.
+const LIFETIME: Duration = Duration::days(365);
+/// What expires sooner than this is replaced at a start.
 const RENEWAL: Duration = Duration::days(30);
-/// How long a certificate is valid at most. A new one is made at every start. Some systems accept none that is valid for more than 398
-/// days.
-const LIFETIME: Duration = Duration::days(90);
 /// Tolerance for clocks that differ: both are valid from this long before now.
 const LEEWAY: Duration = Duration::hours(1);
 
-/// What an authority was made for. Older authorities without this record vouch for any name, and are replaced.
+/// What the certificate is for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Scope {
     /// Names and addresses.
@@ -42,57 +36,57 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("tls").join("ca.pem")
 }
 
-/// Makes a certificate for these names and addresses. Makes a new authority if there is none for all of them, or if it expires soon.
+/// A certificate for these names and addresses. Makes an authority with a new one unless there is one for all of them that does not expire soon.
 pub fn certify(data_dir: &Path, names: Vec<String>, now: Timestamp) -> anyhow::Result<TlsFiles> {
     let folder = data_dir.join("tls");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let now = OffsetDateTime::from_unix_timestamp(now.as_seconds())?;
-    let (certificate, key) = (folder.join("ca.pem"), folder.join("ca-key.pem"));
-    let known: Option<Scope> = read_json(&folder.join("ca.json"))?;
-    let covers = |scope: &Scope| names.iter().all(|name| scope.names.contains(name)) && scope.expires_at > (now + RENEWAL).unix_timestamp();
-    let scope = match known {
-        Some(scope) if certificate.exists() && key.exists() && covers(&scope) => scope,
-        _ => establish(&folder, &names, now)?,
-    };
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let damaged = || format!("{} is damaged; delete that folder to start over", folder.display());
-    let authority = read(&certificate)?;
-    let issuer = Issuer::from_ca_cert_pem(&authority, KeyPair::from_pem(&read(&key)?).with_context(damaged)?).with_context(damaged)?;
+    let files = TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
+    // Earlier versions kept the key of the authority.
+    let kept = folder.join("ca-key.pem");
+    let covers = |scope: Scope| names.iter().all(|name| scope.names.contains(name)) && scope.expires_at > (now + RENEWAL).unix_timestamp();
+    let is_there = [&path(data_dir), &files.certificate, &files.key].iter().all(|file| file.exists()) && !kept.exists();
+    if !is_there || !read_json(&folder.join("ca.json"))?.is_some_and(covers) {
+        establish(&folder, &files, names, now)?;
+        if kept.exists() {
+            std::fs::remove_file(&kept).with_context(|| format!("cannot remove {}", kept.display()))?;
+        }
+    }
+    Ok(files)
+}
+
+/// Makes an authority, and the one certificate that it signs.
+fn establish(folder: &Path, files: &TlsFiles, names: Vec<String>, now: OffsetDateTime) -> anyhow::Result<()> {
+    // Removed first and written last: what was interrupted is made again.
+    let described = folder.join("ca.json");
+    if described.exists() {
+        std::fs::remove_file(&described).with_context(|| format!("cannot remove {}", described.display()))?;
+    }
+    let (begin, end) = (now - LEEWAY, now - LEEWAY + LIFETIME);
+    let scope = Scope { names: names.clone(), expires_at: end.unix_timestamp() };
+
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, format!("Nodkey of {}", folder.display()));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    (params.not_before, params.not_after) = (begin, end);
+    let pair = KeyPair::generate()?;
+    let authority = params.self_signed(&pair)?.pem();
+    let issuer = Issuer::new(params, pair);
+
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, "nodkey dev");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let end = OffsetDateTime::from_unix_timestamp(scope.expires_at)?;
-    (params.not_before, params.not_after) = (now - LEEWAY, end.min(now + LIFETIME));
+    (params.not_before, params.not_after) = (begin, end);
     let pair = KeyPair::generate()?;
     let chain = params.signed_by(&pair, &issuer)?.pem() + &authority;
-    let files = TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
+
     write_private(&files.key, pair.serialize_pem().as_bytes())?;
     write_private(&files.certificate, chain.as_bytes())?;
-    Ok(files)
-}
-
-/// Makes the authority.
-fn establish(folder: &Path, names: &[String], now: OffsetDateTime) -> anyhow::Result<Scope> {
-    let begin = now - LEEWAY;
-    let scope = Scope { names: names.to_vec(), expires_at: (begin + AUTHORITY_LIFETIME).unix_timestamp() };
-    let pair = KeyPair::generate()?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("Nodkey of {}", folder.display()));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let subtree = |name: &String| match name.parse::<IpAddr>() {
-        Ok(address) => GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, if address.is_ipv4() { 32 } else { 128 })),
-        Err(_) => GeneralSubtree::DnsName(name.clone()),
-    };
-    let permitted_subtrees = names.iter().map(subtree).collect();
-    params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-    (params.not_before, params.not_after) = (begin, begin + AUTHORITY_LIFETIME);
-    write_private(&folder.join("ca-key.pem"), pair.serialize_pem().as_bytes())?;
-    write_private(&folder.join("ca.pem"), params.self_signed(&pair)?.pem().as_bytes())?;
-    write_secret(&folder.join("ca.json"), &scope)?;
-    Ok(scope)
+    write_private(&folder.join("ca.pem"), authority.as_bytes())?;
+    write_secret(&described, &scope)
 }
 
 #[cfg(test)]
@@ -127,15 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_made_once_and_a_damaged_one_is_told() {
+    fn an_authority_and_its_certificate_are_made_once_and_again_when_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let files = certify(folder.path(), names(), now()).unwrap();
-        let (authority, certificate) = (std::fs::read(path(folder.path())).unwrap(), std::fs::read(&files.certificate).unwrap());
+        let read = || [path(folder.path()), files.certificate.clone(), files.key.clone()].map(|file| std::fs::read(file).unwrap());
+        let first = read();
         certify(folder.path(), names(), now()).unwrap();
-        assert_eq!(std::fs::read(path(folder.path())).unwrap(), authority);
-        assert_ne!(std::fs::read(&files.certificate).unwrap(), certificate);
-        std::fs::write(path(folder.path()), "x").unwrap();
-        assert!(certify(folder.path(), names(), now()).unwrap_err().to_string().contains("start over"));
+        assert_eq!(read(), first);
+        std::fs::remove_file(&files.key).unwrap();
+        certify(folder.path(), names(), now()).unwrap();
+        let second = read();
+        assert!(second.iter().zip(&first).all(|(new, old)| new != old), "no half of another pair");
     }
 
     #[test]
@@ -145,19 +141,35 @@ mod tests {
         let own = CertificateDer::from_pem_file(&files.certificate).unwrap();
         for name in ["localhost", "127.0.0.1", "::1"] {
             assert!(accepts(folder.path(), &own, name, 1), "{name}");
+            assert!(!accepts(folder.path(), &own, name, 366), "{name} in a year");
         }
-        // An attacker with its key.
-        let key = KeyPair::from_pem(&std::fs::read_to_string(folder.path().join("tls/ca-key.pem")).unwrap()).unwrap();
-        let issuer = Issuer::from_ca_cert_pem(&std::fs::read_to_string(path(folder.path())).unwrap(), key).unwrap();
-        let forged = |name: &str| {
-            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            params.not_after = OffsetDateTime::from_unix_timestamp(now().as_seconds()).unwrap() + Duration::days(1_000);
-            CertificateDer::from(params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap())
-        };
         for name in ["bank.example.com", "192.0.2.1", "2001:db8::1"] {
-            assert!(!accepts(folder.path(), &forged(name), name, 1), "{name}");
+            assert!(!accepts(folder.path(), &own, name, 1), "{name}");
         }
-        assert!(accepts(folder.path(), &forged("localhost"), "localhost", 1));
+        // An attacker with all that is stored: each key, as if it were the authority's.
+        let authority = std::fs::read_to_string(path(folder.path())).unwrap();
+        let stored =
+            std::fs::read_dir(folder.path().join("tls")).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        let keys: Vec<_> = stored.filter_map(|text| KeyPair::from_pem(&text).ok()).collect();
+        assert_eq!(keys.len(), 1);
+        for key in keys {
+            let issuer = Issuer::from_ca_cert_pem(&authority, key).unwrap();
+            let params = CertificateParams::new(vec!["bank.example.com".to_owned()]).unwrap();
+            let forged = CertificateDer::from(params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap());
+            assert!(!accepts(folder.path(), &forged, "bank.example.com", 1));
+        }
+    }
+
+    #[test]
+    fn an_authority_whose_key_an_earlier_version_kept_is_replaced_and_the_key_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path(), names(), now()).unwrap();
+        let first = std::fs::read(path(folder.path())).unwrap();
+        let kept = folder.path().join("tls/ca-key.pem");
+        std::fs::write(&kept, "a key").unwrap();
+        certify(folder.path(), names(), now()).unwrap();
+        assert_ne!(std::fs::read(path(folder.path())).unwrap(), first);
+        assert!(!kept.exists());
     }
 
     #[test]
