@@ -1,9 +1,9 @@
 """Runs sdk/spec/scenarios.json against an SDK.
 
-    python3 sdk/spec/runner [--bin DIR] [--native FILE] [--only TEXT] [--jobs N] -- PROGRAM [ARG...]
+    python3 sdk/spec/runner [--bin DIR] [--tls | --native FILE] [--only TEXT] [--jobs N] -- PROGRAM [ARG...]
 
-PROGRAM is the conformance program of the SDK (sdk/spec/README.md). The deployment is `nodkey dev`, started for this run, or the five services
-of scripts/up-native, whose native.json is FILE. DIR has the binary `nodkey` (target/debug). Works in target/conformance.
+PROGRAM is the conformance program of the SDK (sdk/spec/README.md). The deployment is `nodkey dev`, started for this run, with --tls over TLS,
+or the five services of scripts/up-native, whose native.json is FILE. DIR has the binary `nodkey` (target/debug). Works in target/conformance.
 """
 
 import argparse
@@ -26,6 +26,7 @@ SCENARIOS = TOP / "sdk/spec/scenarios.json"
 def arguments():
     parser = argparse.ArgumentParser(prog="sdk/spec/runner", description=__doc__.splitlines()[0])
     parser.add_argument("--bin", type=pathlib.Path, default=TOP / "target/debug", help="folder of the binary nodkey")
+    parser.add_argument("--tls", action="store_true", help="nodkey dev --tls")
     parser.add_argument("--native", type=pathlib.Path, help="native.json of scripts/up-native")
     parser.add_argument("--only", default="", help="only the scenarios with this in their names")
     parser.add_argument("--jobs", type=int, default=4, help="how many run at the same time")
@@ -41,8 +42,8 @@ def main():
         sys.exit("two scenarios have the same name")
     folder = TOP / "target/conformance" / str(os.getpid())
     folder.mkdir(parents=True)
-    kind = Native if options.native else Embedded
-    deployment = kind(folder, options.bin.resolve(), options.native)
+    binaries = options.bin.resolve()
+    deployment = Native(folder, binaries, options.native) if options.native else Embedded(folder, binaries, options.tls)
     failures, began, lock = [], time.monotonic(), threading.Lock()
 
     def run(described):
@@ -67,7 +68,7 @@ def main():
     finally:
         deployment.stop()
     took = time.monotonic() - began
-    print(f"{len(chosen) - len(failures)} of {len(chosen)} scenarios passed ({deployment.kind}, {took:.0f} s)")
+    print(f"{len(chosen) - len(failures)} of {len(chosen)} scenarios passed ({deployment.kind}{' over TLS' if options.tls else ''}, {took:.0f} s)")
     if failures or not chosen:
         sys.exit(f"what was written is in {folder}")
     shutil.rmtree(folder)

@@ -79,13 +79,16 @@ def _documents(text):
 
 
 class Embedded(Deployment):
-    """`nodkey dev`, which can be stopped and started again."""
+    """`nodkey dev`, over TLS if wanted, which can be stopped and started again."""
 
     kind = "embedded"
 
-    def __init__(self, folder, binaries, _native):
+    def __init__(self, folder, binaries, with_tls):
         super().__init__(folder, binaries)
         self.ports = free_ports(2)
+        self.options = ["--tls"] if with_tls else []
+        if with_tls:
+            self.environment["NODKEY_CA_CERTIFICATE"] = str(folder / ".nodkey/tls/ca.pem")
         self.log = open(folder / "dev.log", "ab")
         self.start()
         self.url = json.loads((folder / ".nodkey/dev.json").read_text())["http"]
@@ -93,14 +96,15 @@ class Embedded(Deployment):
 
     def start(self):
         http, grpc = (f"127.0.0.1:{port}" for port in self.ports)
-        arguments = [self.nodkey, "dev", "--http", http, "--grpc", grpc, "--demo", "false"]
+        arguments = [self.nodkey, "dev", "--http", http, "--grpc", grpc, "--demo", "false", *self.options]
         self.process = subprocess.Popen(arguments, cwd=self.folder, stdout=self.log, stderr=self.log)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise RuntimeError(f"nodkey dev ended: {self.folder}/dev.log says why")
             try:
-                urllib.request.urlopen(f"http://{http}/readyz", timeout=5).close()
+                url = f"{'https' if self.options else 'http'}://{http}/readyz"
+                urllib.request.urlopen(url, timeout=5, context=self.tls()).close()
                 return
             except OSError:
                 time.sleep(0.05)
