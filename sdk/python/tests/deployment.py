@@ -12,15 +12,15 @@ BINARIES = Path(os.environ.get("NODKEY_BIN_DIR", Path(__file__).resolve().parent
 
 
 class Deployment:
-    """A deployment that runs until it is stopped. `folder` is where somebody works with it."""
+    """A deployment that runs until it is stopped. `folder` is where somebody works with it. The options are those of `nodkey dev`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self._processes: list[subprocess.Popen[str]] = []
         # The binaries where the README has them.
         (folder / "target").mkdir(parents=True)
         (folder / "target/debug").symlink_to(BINARIES.resolve())
-        self.start("ready", "target/debug/nodkey", "dev", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+        self.start("ready", "target/debug/nodkey", "dev", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", *options)
         self.described: dict[str, Any] = json.loads((folder / ".nodkey/dev.json").read_text())
 
     def environment(self, **more: str) -> dict[str, str]:

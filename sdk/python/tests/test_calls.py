@@ -204,6 +204,9 @@ async def test_a_parameter_that_is_wrong_is_refused_before_anything_is_sent(serv
         given | {"user": "ada", "custom_fields": {"amount": float("nan")}},
         given | {"user": "ada", "custom_fields": {"a": 1}, "custom_fields_json": "{}"},
         given | {"user": "\ud800"},
+        given | {"user": b"ada"},
+        given | {"user": ["ada"]},
+        given | {"user": datetime(2026, 1, 1, tzinfo=timezone.utc)},
     ):
         with pytest.raises(NodkeyError) as caught:
             await driver.call(partial(create, **wrong))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -167,6 +169,24 @@ async def test_keys_are_kept_for_five_minutes(server: FakeServer, connect: Conne
         assert (found, len(server.asked)) == (Jwks({"keys": []}), asked)
     await driver.call(lambda client: client.jwks.get(refresh=True))
     assert len(server.asked) == 3
+
+
+async def test_those_who_ask_for_keys_together_ask_once_also_in_vain(server: FakeServer) -> None:
+    held = threading.Event()
+    server.answer("GetJwks", held)
+    server.answer("GetJwks", jwks({"keys": []}))
+    async with AsyncNodkey(server.url, TOKEN, SECRET) as client:
+
+        async def together() -> list[Any]:
+            return await asyncio.gather(*(client.jwks.get() for _ in range(5)), return_exceptions=True)
+
+        asking = asyncio.create_task(together())
+        await asyncio.to_thread(server.arrived.acquire)
+        held.set()
+        assert [error.reason for error in await asking] == ["ABORTED"] * 5
+        assert len(server.asked) == 1
+        assert await together() == [Jwks({"keys": []})] * 5
+        assert len(server.asked) == 2
 
 
 async def test_a_key_that_is_missing_is_looked_up_once(server: FakeServer, connect: Connect) -> None:

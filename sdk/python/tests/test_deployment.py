@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_a_device_is_bound_prompted_and_its_user_frozen(dev: Deployment, phone: 
         assert [bound.id for bound in client.bindings.list(user="bob", page_size=1)] == [binding.id]
         assert client.devices.get(device).id == device
         created = client.trusonafications.create(user="bob", action="pay", resource="90 EUR", custom_fields={"to": "ACME"})
-        with closing(client.trusonafications.watch(created.id)) as states:  # type: ignore[type-var]
+        with closing(client.trusonafications.watch(created.id)) as states:
             assert next(states).status is Status.IN_PROGRESS
             dev.nodkey("phone", "wait", "--decide", "not-me", "--once", "--timeout", "60", *phone)
             done = next(states)
@@ -126,15 +127,63 @@ def test_a_device_is_bound_prompted_and_its_user_frozen(dev: Deployment, phone: 
         assert client.users.deactivate("bob").device_identifiers == (device,)
 
 
-async def test_many_waits_share_a_client(dev: Deployment, phone: list[str]) -> None:
+#: More than a server takes on one connection.
+MANY = 250
+
+
+async def test_many_waits_share_a_client_and_hold_up_no_call(dev: Deployment, phone: list[str]) -> None:
     device = dev.nodkey("phone", "enrol", *phone)["device_identifier"]
     async with AsyncNodkey(**dev.client) as client:
         await client.bindings.activate((await client.bindings.create(user="carol", device=device)).id)
         created = await client.trusonafications.create(user="carol", action="log in", resource="Acme Bank")
-        waits = [asyncio.create_task(client.trusonafications.wait(created.id)) for _ in range(100)]
+        begun: asyncio.Queue[None] = asyncio.Queue()
+
+        async def watch() -> Status:
+            last = Status.UNSPECIFIED
+            async for state in client.trusonafications.watch(created.id):
+                begun.put_nowait(None)
+                last = state.status
+            return last
+
+        waits = [asyncio.create_task(watch()) for _ in range(MANY)]
+        for _ in range(MANY):
+            await begun.get()
         canceled = await client.trusonafications.cancel(created.id)
         assert canceled.status is Status.CANCELED
-        assert {done.status for done in await asyncio.gather(*waits)} == {Status.CANCELED}
+        assert await asyncio.gather(*waits) == [Status.CANCELED] * MANY
+
+
+def test_many_threads_wait_with_one_client_and_hold_up_no_call(dev: Deployment, phone: list[str]) -> None:
+    device = dev.nodkey("phone", "enrol", *phone)["device_identifier"]
+    with Nodkey(**dev.client) as client, ThreadPoolExecutor(MANY) as pool:
+        client.bindings.activate(client.bindings.create(user="erin", device=device).id)
+        created = client.trusonafications.create(user="erin", action="log in", resource="Acme Bank")
+        begun = threading.Barrier(MANY + 1)
+
+        def watch() -> Status:
+            states = client.trusonafications.watch(created.id)
+            next(states)
+            begun.wait(60)
+            return [state.status for state in states][-1]
+
+        waits = [pool.submit(watch) for _ in range(MANY)]
+        begun.wait(60)
+        client.trusonafications.cancel(created.id)
+        assert [wait.result() for wait in waits] == [Status.CANCELED] * MANY
+
+
+def test_a_deployment_over_tls_is_trusted_by_its_own_authority_and_by_no_other(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path, "--tls")
+    try:
+        assert deployment.client["url"].startswith("https://")
+        authority = deployment.folder / deployment.described["ca_certificate"]
+        with Nodkey(**deployment.client, ca_certificate=authority) as client:
+            assert client.jwks.get().document["keys"]
+        with Nodkey(**deployment.client) as stranger, pytest.raises(NodkeyError) as caught:
+            stranger.jwks.get()
+        assert caught.value.reason == "UNAVAILABLE"
+    finally:
+        deployment.stop()
 
 
 def test_threads_share_a_client(dev: Deployment) -> None:

@@ -65,6 +65,17 @@ async def test_a_wait_ends_when_its_time_is_over(server: FakeServer, connect: Co
     assert caught.value.message.startswith("it has not ended within 0.1 s")
 
 
+async def test_a_wait_whose_time_is_over_leaves_the_connection_to_others(server: FakeServer, connect: Connect) -> None:
+    server.answer(WATCH, PENDING, threading.Event())
+    server.answer("GetTrusonafication", PENDING)
+    driver = connect(server.url)
+    for _ in range(2):
+        with pytest.raises(NodkeyError, match="DEADLINE_EXCEEDED"):
+            await driver.call(lambda client: client.trusonafications.wait("t", timeout=0.1))
+        await driver.call(lambda client: client.trusonafications.get("t"))
+    assert len({asked.peer for asked in server.asked}) == 1
+
+
 async def test_a_wait_for_a_server_that_stays_away_says_so_at_the_end(server: FakeServer, connect: Connect) -> None:
     server.stop()
     with pytest.raises(NodkeyError) as caught:

@@ -76,7 +76,7 @@ def _make(kind: type[M], **given: Any) -> M:
     for name, value in given.items():
         try:
             _set(message, name, value)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise invalid_parameter(f"{name}: {error}") from error
     return message
 

@@ -1,11 +1,14 @@
 """Webhooks in FastAPI: a dependency that verifies what arrives. Needs `nodkey[fastapi]`.
 
-receive = webhooks(client, key="whsec_...", relying_party="...")
+::
 
-@app.post("/nodkey", status_code=204)
-async def on_webhook(webhook: Annotated[WebhookResult | WebhookNotice, Depends(receive)]) -> None:
-if isinstance(webhook, WebhookResult) and webhook.is_success:
-...  # act once for each webhook.receipt.sub
+    receive = webhooks(client, key="whsec_...", relying_party="...")
+
+
+    @app.post("/nodkey", status_code=204)
+    async def on_webhook(webhook: Annotated[ReceivedWebhook, Depends(receive)]) -> None:
+        if isinstance(webhook, WebhookResult) and webhook.is_success:
+            ...  # act once for each webhook.receipt.sub
 """
 
 from __future__ import annotations

@@ -17,16 +17,23 @@ from nodkey._settings import Settings
 M = TypeVar("M", bound=Message)
 
 
+#: How many streams a connection has at most. Servers take 100 calls on each and hold up the others, so this leaves room for short ones.
+_MOST_STREAMS = 80
+
+
 class _Connection:
-    """A channel of gRPC, and how many calls use it."""
+    """A channel of gRPC, how many calls use it, and how many of them are streams."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
         self.uses = 0
+        self.streams = 0
 
 
 class AsyncChannel:
-    """A connection that is made on first use, and again when it is lost. It belongs to the event loop of its first use.
+    """Connections, made when they are needed, and again when they are lost: one, and more for many streams.
+
+    They belong to the event loop of their first use.
 
     A channel of gRPC fails what is sent while it pauses before it reconnects, so an attempt made meanwhile would be none. Here the attempt
     after one that found nobody has a new channel, and the old one is closed when the last call is off it.
@@ -34,20 +41,21 @@ class AsyncChannel:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._current: _Connection | None = None
+        #: Those for new calls. The first stays open when nothing uses it.
+        self._usable: list[_Connection] = []
         self._connections: set[_Connection] = set()
         self._closed = False
 
     async def attempt(self, method: str, request: Message, response: type[M], seconds: float) -> M:
         """Sends a request once. Raises AttemptFailed."""
-        async with self._connected() as channel:
+        async with self._connected(is_stream=False) as channel:
             send = channel.unary_unary(method, type(request).SerializeToString, response.FromString)
             answer: M = await send(request, timeout=seconds, metadata=self._settings.metadata())
             return answer
 
     async def stream(self, method: str, request: Message, response: type[M], seconds: float) -> AsyncGenerator[M, None]:
         """Sends a request that is answered by a stream. Raises AttemptFailed. To leave it early cancels it."""
-        async with self._connected() as channel:
+        async with self._connected(is_stream=True) as channel:
             send = channel.unary_stream(method, type(request).SerializeToString, response.FromString)
             call = send(request, timeout=seconds, metadata=self._settings.metadata())
             try:
@@ -67,27 +75,34 @@ class AsyncChannel:
             await connection.channel.close()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[grpc.aio.Channel, None]:
+    async def _connected(self, *, is_stream: bool) -> AsyncGenerator[grpc.aio.Channel, None]:
         """A channel to use for one call, whose errors it translates."""
         if self._closed:
             raise client_closed()
-        connection = self._current = self._current or self._connect()
+        free = [connection for connection in self._usable if not is_stream or connection.streams < _MOST_STREAMS]
+        connection = min(free, key=lambda connection: connection.streams) if free else self._connect()
         connection.uses += 1
+        connection.streams += is_stream
         try:
             yield connection.channel
         except grpc.aio.AioRpcError as error:
             trailers: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
             failure = failure_of(error.code(), error.details(), trailers, self._settings.url)
-            if failure.is_of_connection and self._current is connection:
-                self._current = None
+            # That the time of a stream is over says nothing about its connection.
+            is_over = is_stream and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if failure.is_of_connection and not is_over and connection in self._usable:
+                self._usable.remove(connection)
             raise AttemptFailed(failure) from None
         except asyncio.CancelledError:
             self._refuse_if_closed()
             raise
         finally:
             connection.uses -= 1
-            if connection.uses == 0 and self._current is not connection:
+            connection.streams -= is_stream
+            if connection.uses == 0 and connection not in self._usable[:1]:
                 self._connections.discard(connection)
+                if connection in self._usable:
+                    self._usable.remove(connection)
                 await connection.channel.close()
 
     def _connect(self) -> _Connection:
@@ -98,6 +113,7 @@ class AsyncChannel:
         else:
             channel = grpc.aio.insecure_channel(settings.target, settings.options)
         connection = _Connection(channel)
+        self._usable.append(connection)
         self._connections.add(connection)
         return connection
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from copy import copy
 from typing import TypeVar
 
 from nodkey import _calls as calls
 from nodkey._async.channel import AsyncChannel
 from nodkey._calls import Call, Listing
-from nodkey._errors import AttemptFailed
+from nodkey._errors import AttemptFailed, NodkeyError
 from nodkey._jws import Jwks
 from nodkey._models import Trusonafication
 from nodkey._retry import Attempts, Patience
@@ -30,7 +32,10 @@ class AsyncCore:
         self.settings = settings
         self.channel = AsyncChannel(settings)
         self.monotonic = time.monotonic
+        #: The keys that were fetched last, and the failure of the last fetch, if it failed; each with the time when it was asked for.
         self._keys: tuple[float, Jwks] | None = None
+        self._failed: tuple[float, NodkeyError] | None = None
+        self._fetching = asyncio.Lock()
 
     def request_id(self, given: str | None) -> str:
         """The caller's, or a new one: once for each call, so that all of its attempts have the same."""
@@ -46,7 +51,7 @@ class AsyncCore:
                 pause = attempts.failed(error.failure)
             await self.channel.pause(pause)
 
-    async def pages(self, listing: Listing[T]) -> AsyncIterator[T]:
+    async def pages(self, listing: Listing[T]) -> AsyncGenerator[T, None]:
         """All items of a list, page by page, as they are needed."""
         token = ""
         while True:
@@ -56,7 +61,7 @@ class AsyncCore:
             if not token:
                 return
 
-    async def watch(self, call: Call[Trusonafication], seconds: float) -> AsyncIterator[Trusonafication]:
+    async def watch(self, call: Call[Trusonafication], seconds: float) -> AsyncGenerator[Trusonafication, None]:
         """Each new state of a trusonafication up to its end, over any number of streams."""
         patience, seen = Patience(seconds, self.monotonic, self.settings.random.random), 0
         while True:
@@ -79,8 +84,26 @@ class AsyncCore:
             await self.channel.pause(patience.failed(failure))
 
     async def keys(self, *, refresh: bool) -> Jwks:
-        """The deployment's keys, from the cache if they are young enough."""
-        now = self.monotonic()
-        if refresh or self._keys is None or now - self._keys[0] > _KEYS_SECONDS:
-            self._keys = now, await self.call(calls.get_jwks())
-        return self._keys[1]
+        """The deployment's keys, from the cache if they are young enough. Those that ask together ask the deployment once."""
+        asked = self.monotonic()
+        since = asked if refresh else asked - _KEYS_SECONDS
+        if not refresh and (keys := self._cached(since)) is not None:
+            return keys
+        async with self._fetching:
+            # Somebody else may have fetched them meanwhile, or tried.
+            if self._failed is not None and self._failed[0] >= asked:
+                raise copy(self._failed[1])
+            if (keys := self._cached(since)) is not None:
+                return keys
+            began = self.monotonic()
+            try:
+                keys = await self.call(calls.get_jwks())
+            except NodkeyError as error:
+                self._failed = self.monotonic(), error
+                raise
+            self._keys, self._failed = (began, keys), None
+            return keys
+
+    def _cached(self, since: float) -> Jwks | None:
+        """The keys, if they are not older than that."""
+        return self._keys[1] if self._keys is not None and self._keys[0] >= since else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +68,9 @@ class AsyncBindings(_AsyncResource):
         """Returns the binding of a device that has not ended; NOT_FOUND if there is none."""
         return await self._core.call(calls.get_device_binding(device))
 
-    def list(self, *, user: str | None = None, state: BindingState | None = None, page_size: int | None = None) -> AsyncIterator[Binding]:
+    def list(
+        self, *, user: str | None = None, state: BindingState | None = None, page_size: int | None = None
+    ) -> AsyncGenerator[Binding, None]:
         """All bindings, newest first, those that have ended included.
 
         Args:
@@ -86,7 +88,7 @@ class AsyncUsers(_AsyncResource):
         """Returns a user who has a device bound, or is frozen; NOT_FOUND otherwise."""
         return await self._core.call(calls.get_user(user))
 
-    def list(self, *, prefix: str | None = None, page_size: int | None = None) -> AsyncIterator[User]:
+    def list(self, *, prefix: str | None = None, page_size: int | None = None) -> AsyncGenerator[User, None]:
         """All users who were ever bound, in the byte order of their identifiers.
 
         Args:
@@ -216,8 +218,10 @@ class AsyncTrusonafications(_AsyncResource):
             raise calls.unexpected_answer("the stream held no trusonafication")
         return last
 
-    def watch(self, id: str, *, timeout: float = WAIT_SECONDS) -> AsyncIterator[Trusonafication]:
+    def watch(self, id: str, *, timeout: float = WAIT_SECONDS) -> AsyncGenerator[Trusonafication, None]:
         """The current state immediately, then each change up to the end. Like `wait`, it outlives connections.
+
+        Who leaves it before the end closes it (`async with aclosing(…)`): until then the deployment goes on telling.
 
         Args:
             id: UUID of the trusonafication.
@@ -242,7 +246,7 @@ class AsyncTrusonafications(_AsyncResource):
         created_before: datetime | None = None,
         oldest_first: bool = False,
         page_size: int | None = None,
-    ) -> AsyncIterator[Trusonafication]:
+    ) -> AsyncGenerator[Trusonafication, None]:
         """All trusonafications, newest first. Filters are combined.
 
         Args:
@@ -285,7 +289,7 @@ class AsyncDevices(_AsyncResource):
         """Returns a device with its public keys."""
         return await self._core.call(calls.get_device(device))
 
-    def list(self, *, page_size: int | None = None) -> AsyncIterator[Device]:
+    def list(self, *, page_size: int | None = None) -> AsyncGenerator[Device, None]:
         """All devices, newest first, retired ones included. `page_size` is how many are requested at a time: at most 500."""
         return self._core.pages(calls.list_devices(page_size))
 
@@ -320,7 +324,7 @@ class AsyncDocuments(_AsyncResource):
         """Returns a document."""
         return await self._core.call(calls.get_document(id))
 
-    def list(self, *, user: str, counting: bool | None = None, page_size: int | None = None) -> AsyncIterator[IdentityDocument]:
+    def list(self, *, user: str, counting: bool | None = None, page_size: int | None = None) -> AsyncGenerator[IdentityDocument, None]:
         """All documents of a user, newest first; with `counting` only those that count. `page_size` is at most 500."""
         return self._core.pages(calls.list_documents(user, counting, page_size))
 
@@ -342,7 +346,7 @@ class AsyncEndpoints(_AsyncResource):
         """Returns an endpoint."""
         return await self._core.call(calls.get_endpoint(id))
 
-    def list(self, *, page_size: int | None = None) -> AsyncIterator[Endpoint]:
+    def list(self, *, page_size: int | None = None) -> AsyncGenerator[Endpoint, None]:
         """All endpoints, newest first. `page_size` is how many are requested at a time: at most 500."""
         return self._core.pages(calls.list_endpoints(page_size))
 
@@ -385,7 +389,7 @@ class AsyncDeliveries(_AsyncResource):
         created_before: datetime | None = None,
         oldest_first: bool = False,
         page_size: int | None = None,
-    ) -> AsyncIterator[Delivery]:
+    ) -> AsyncGenerator[Delivery, None]:
         """All deliveries, newest first, without attempts and bodies. Filters are combined.
 
         Args:

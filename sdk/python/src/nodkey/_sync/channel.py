@@ -16,16 +16,21 @@ from nodkey._settings import Settings
 M = TypeVar("M", bound=Message)
 
 
+#: How many streams a connection has at most. Servers take 100 calls on each and hold up the others, so this leaves room for short ones.
+_MOST_STREAMS = 80
+
+
 class _Connection:
-    """A channel of gRPC, and how many calls use it."""
+    """A channel of gRPC, how many calls use it, and how many of them are streams."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.uses = 0
+        self.streams = 0
 
 
 class Channel:
-    """A connection that is made on first use, and again when it is lost. Threads may share it.
+    """Connections, made when they are needed, and again when they are lost: one, and more for many streams. Threads may share it.
 
     As with the asynchronous one, the attempt after one that found nobody has a new channel.
     """
@@ -34,20 +39,21 @@ class Channel:
         self._settings = settings
         #: Guards what follows.
         self._lock = threading.Lock()
-        self._current: _Connection | None = None
+        #: Those for new calls. The first stays open when nothing uses it.
+        self._usable: list[_Connection] = []
         self._connections: set[_Connection] = set()
         self._closed = threading.Event()
 
     def attempt(self, method: str, request: Message, response: type[M], seconds: float) -> M:
         """Sends a request once. Raises AttemptFailed."""
-        with self._connected() as channel:
+        with self._connected(is_stream=False) as channel:
             send = channel.unary_unary(method, type(request).SerializeToString, response.FromString)
             answer: M = send(request, timeout=seconds, metadata=self._settings.metadata())
             return answer
 
     def stream(self, method: str, request: Message, response: type[M], seconds: float) -> Generator[M, None, None]:
         """Sends a request that is answered by a stream. Raises AttemptFailed. To leave it early cancels it."""
-        with self._connected() as channel:
+        with self._connected(is_stream=True) as channel:
             send = channel.unary_stream(method, type(request).SerializeToString, response.FromString)
             call = send(request, timeout=seconds, metadata=self._settings.metadata())
             try:
@@ -68,23 +74,27 @@ class Channel:
             connection.channel.close()
 
     @contextmanager
-    def _connected(self) -> Generator[grpc.Channel, None, None]:
+    def _connected(self, *, is_stream: bool) -> Generator[grpc.Channel, None, None]:
         """A channel to use for one call, whose errors it translates."""
         with self._lock:
             if self._closed.is_set():
                 raise client_closed()
-            connection = self._current = self._current or self._connect()
+            free = [connection for connection in self._usable if not is_stream or connection.streams < _MOST_STREAMS]
+            connection = min(free, key=lambda connection: connection.streams) if free else self._connect()
             connection.uses += 1
+            connection.streams += is_stream
         try:
             yield connection.channel
         except (grpc.RpcError, ValueError) as error:
-            raise self._failed(error, connection) from None
+            raise self._failed(error, connection, is_stream=is_stream) from None
         finally:
             with self._lock:
                 connection.uses -= 1
-                is_over = connection.uses == 0 and self._current is not connection
+                connection.streams -= is_stream
+                is_over = connection.uses == 0 and connection not in self._usable[:1]
                 if is_over:
                     self._connections.discard(connection)
+                    self._give_up(connection)
             if is_over:
                 connection.channel.close()
 
@@ -96,17 +106,25 @@ class Channel:
         else:
             channel = grpc.insecure_channel(settings.target, settings.options)
         connection = _Connection(channel)
+        self._usable.append(connection)
         self._connections.add(connection)
         return connection
 
-    def _failed(self, error: Exception, connection: _Connection) -> Exception:
+    def _give_up(self, connection: _Connection) -> None:
+        """Takes no new call on a connection."""
+        if connection in self._usable:
+            self._usable.remove(connection)
+
+    def _failed(self, error: Exception, connection: _Connection, *, is_stream: bool) -> Exception:
         # A channel that is closed at this moment says so by ValueError.
         if self._closed.is_set():
             return client_closed()
         if not isinstance(error, grpc.Call):
             return error
         failure = failure_of(error.code(), error.details(), error.trailing_metadata() or (), self._settings.url)
-        with self._lock:
-            if failure.is_of_connection and self._current is connection:
-                self._current = None
+        # That the time of a stream is over says nothing about its connection.
+        is_over = is_stream and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if failure.is_of_connection and not is_over:
+            with self._lock:
+                self._give_up(connection)
         return AttemptFailed(failure)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +69,9 @@ class Bindings(_Resource):
         """Returns the binding of a device that has not ended; NOT_FOUND if there is none."""
         return self._core.call(calls.get_device_binding(device))
 
-    def list(self, *, user: str | None = None, state: BindingState | None = None, page_size: int | None = None) -> Iterator[Binding]:
+    def list(
+        self, *, user: str | None = None, state: BindingState | None = None, page_size: int | None = None
+    ) -> Generator[Binding, None, None]:
         """All bindings, newest first, those that have ended included.
 
         Args:
@@ -87,7 +89,7 @@ class Users(_Resource):
         """Returns a user who has a device bound, or is frozen; NOT_FOUND otherwise."""
         return self._core.call(calls.get_user(user))
 
-    def list(self, *, prefix: str | None = None, page_size: int | None = None) -> Iterator[User]:
+    def list(self, *, prefix: str | None = None, page_size: int | None = None) -> Generator[User, None, None]:
         """All users who were ever bound, in the byte order of their identifiers.
 
         Args:
@@ -217,8 +219,10 @@ class Trusonafications(_Resource):
             raise calls.unexpected_answer("the stream held no trusonafication")
         return last
 
-    def watch(self, id: str, *, timeout: float = WAIT_SECONDS) -> Iterator[Trusonafication]:
+    def watch(self, id: str, *, timeout: float = WAIT_SECONDS) -> Generator[Trusonafication, None, None]:
         """The current state immediately, then each change up to the end. Like `wait`, it outlives connections.
+
+        Who leaves it before the end closes it (`with closing(…)`): until then the deployment goes on telling.
 
         Args:
             id: UUID of the trusonafication.
@@ -243,7 +247,7 @@ class Trusonafications(_Resource):
         created_before: datetime | None = None,
         oldest_first: bool = False,
         page_size: int | None = None,
-    ) -> Iterator[Trusonafication]:
+    ) -> Generator[Trusonafication, None, None]:
         """All trusonafications, newest first. Filters are combined.
 
         Args:
@@ -286,7 +290,7 @@ class Devices(_Resource):
         """Returns a device with its public keys."""
         return self._core.call(calls.get_device(device))
 
-    def list(self, *, page_size: int | None = None) -> Iterator[Device]:
+    def list(self, *, page_size: int | None = None) -> Generator[Device, None, None]:
         """All devices, newest first, retired ones included. `page_size` is how many are requested at a time: at most 500."""
         return self._core.pages(calls.list_devices(page_size))
 
@@ -321,7 +325,7 @@ class Documents(_Resource):
         """Returns a document."""
         return self._core.call(calls.get_document(id))
 
-    def list(self, *, user: str, counting: bool | None = None, page_size: int | None = None) -> Iterator[IdentityDocument]:
+    def list(self, *, user: str, counting: bool | None = None, page_size: int | None = None) -> Generator[IdentityDocument, None, None]:
         """All documents of a user, newest first; with `counting` only those that count. `page_size` is at most 500."""
         return self._core.pages(calls.list_documents(user, counting, page_size))
 
@@ -343,7 +347,7 @@ class Endpoints(_Resource):
         """Returns an endpoint."""
         return self._core.call(calls.get_endpoint(id))
 
-    def list(self, *, page_size: int | None = None) -> Iterator[Endpoint]:
+    def list(self, *, page_size: int | None = None) -> Generator[Endpoint, None, None]:
         """All endpoints, newest first. `page_size` is how many are requested at a time: at most 500."""
         return self._core.pages(calls.list_endpoints(page_size))
 
@@ -386,7 +390,7 @@ class Deliveries(_Resource):
         created_before: datetime | None = None,
         oldest_first: bool = False,
         page_size: int | None = None,
-    ) -> Iterator[Delivery]:
+    ) -> Generator[Delivery, None, None]:
         """All deliveries, newest first, without attempts and bodies. Filters are combined.
 
         Args:
