@@ -1,4 +1,4 @@
-import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf';
+import { ScalarType, type DescMessage } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 
 import { NodkeyError } from './error.js';
@@ -8,6 +8,11 @@ export const checkRequest: Interceptor = (next) => (request) => {
   if (!request.stream) check(request.method.input, request.message);
   return next(request);
 };
+
+/** Refuses what is not text. */
+export function checkText(field: string, value: unknown): void {
+  checkType(field, ScalarType.STRING, value);
+}
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -25,14 +30,14 @@ function check(schema: DescMessage, message: Members): void {
   for (const field of schema.fields) {
     const value = message[field.localName];
     if (value === undefined) continue;
-    if (field.fieldKind === 'scalar') checkScalar(field, field.scalar, value);
+    if (field.fieldKind === 'scalar') checkType(field.name, field.scalar, value);
     else if (field.fieldKind === 'list' && field.listKind === 'scalar') {
-      for (const item of value as readonly unknown[]) checkScalar(field, field.scalar, item);
+      for (const item of value as readonly unknown[]) checkType(field.name, field.scalar, item);
     } else if (field.fieldKind === 'message') check(field.message, value as Members);
   }
 }
 
-function checkScalar({ name: field }: DescField, scalar: ScalarType, value: unknown): void {
+function checkType(field: string, scalar: ScalarType, value: unknown): void {
   const type = TYPES[scalar];
   if (type === undefined || type.is(value)) return;
   const description = `must be ${type.name}`;

@@ -66,7 +66,8 @@ export class Nodkey {
   constructor(options: NodkeyOptions = {}) {
     const { NODKEY_URL, NODKEY_TOKEN, NODKEY_SECRET, NODKEY_AUDIENCE, NODKEY_CA_CERTIFICATE } = process.env;
     const { url = NODKEY_URL ?? '', token = NODKEY_TOKEN ?? '', secret = NODKEY_SECRET ?? '' } = options;
-    const credential = new Credential(token, secret, options.audience ?? NODKEY_AUDIENCE ?? 'nodkey');
+    const audience = options.audience ?? NODKEY_AUDIENCE ?? '';
+    const credential = new Credential(token, secret, audience === '' ? 'nodkey' : audience);
     const ca =
       options.caCertificate ?? (NODKEY_CA_CERTIFICATE ? readFileSync(NODKEY_CA_CERTIFICATE, 'utf8') : undefined);
     const connection = new Connection(parseUrl(url), ca, credential, options.environment ?? SYSTEM);

@@ -67,7 +67,7 @@ export class Connection {
     for (let attempt = 1; ; attempt += 1) {
       signal?.throwIfAborted();
       try {
-        return await send({ ...this.stream(signal), timeoutMs: ATTEMPT });
+        return await send(this.attempt(signal));
       } catch (error) {
         signal?.throwIfAborted();
         const status = this.statusOf(error);
@@ -76,6 +76,11 @@ export class Connection {
         await this.environment.sleep(pause, signal);
       }
     }
+  }
+
+  /** The options of one attempt of a call. */
+  attempt(signal: AbortSignal | undefined): RpcOptions {
+    return { ...this.stream(signal), timeoutMs: ATTEMPT };
   }
 
   /** The options of a call that is a stream: without a deadline. */

@@ -11,6 +11,7 @@ export class Deadline {
   readonly #ended = new AbortController();
 
   constructor(environment: Environment, timeout: number, signal: AbortSignal | undefined) {
+    if (!(timeout >= 0)) throw NodkeyError.client('INVALID_PARAMETER', '`timeout` must be a number of milliseconds');
     this.signal = AbortSignal.any([this.#over.signal, this.#ended.signal, ...(signal === undefined ? [] : [signal])]);
     const over = () => {
       this.#over.abort(NodkeyError.client('DEADLINE_EXCEEDED', `it did not end within ${String(timeout / 1000)} s`));

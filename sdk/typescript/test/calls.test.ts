@@ -298,6 +298,34 @@ it('keeps_the_keys_for_five_minutes_and_asks_once_for_all_who_ask_together', asy
   assert.deepEqual(await kid(), { kid: '3' });
 });
 
+it('lets_a_caller_leave_who_waits_for_keys_and_nobody_else', async () => {
+  let answer = (): void => undefined;
+  const asked = new Promise<void>((begun) => {
+    answer = begun;
+  });
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const server = await new FakeServer((router) => {
+    router.service(SigningKeyService, {
+      async getJwks() {
+        answer();
+        await released;
+        return { jwks: '{"keys":[]}' };
+      },
+    });
+  }).start();
+  const { jwks } = clientOf(server);
+  const [mine, leaving] = [new Error('mine'), new AbortController()];
+  const [left, other] = [jwks.get({ signal: leaving.signal }), jwks.get()];
+  await asked;
+  leaving.abort(mine);
+  await assert.rejects(left, mine);
+  release();
+  assert.deepEqual(await other, { keys: [] });
+});
+
 it('refuses_an_answer_that_it_cannot_read', async () => {
   const server = await new FakeServer((router) => {
     router.service(BindingService, {
@@ -364,14 +392,20 @@ it('takes_what_is_not_given_from_the_environment', async () => {
   const given = { NODKEY_URL: server.url, NODKEY_TOKEN: TOKEN, NODKEY_SECRET: SECRET, NODKEY_AUDIENCE: 'acme' };
   Object.assign(process.env, given);
   try {
-    const nodkey = new Nodkey();
-    await create(nodkey);
-    nodkey.close();
+    for (const audience of ['acme', '']) {
+      process.env['NODKEY_AUDIENCE'] = audience;
+      using nodkey = new Nodkey();
+      await create(nodkey);
+    }
   } finally {
     for (const name of Object.keys(given)) Reflect.deleteProperty(process.env, name);
   }
-  const claims = Buffer.from(attempts[0]?.authorization?.split('.')[1] ?? '', 'base64url').toString();
-  assert.equal((JSON.parse(claims) as { aud: string }).aud, 'acme');
+  const audiences = attempts.map(({ authorization }) => {
+    const claims = Buffer.from(authorization?.split('.')[1] ?? '', 'base64url').toString();
+    return (JSON.parse(claims) as { aud: string }).aud;
+  });
+  // What is set and empty is not set.
+  assert.deepEqual(audiences, ['acme', 'nodkey']);
 });
 
 it('shows_neither_secret_nor_token_in_errors_or_in_text_forms', async () => {

@@ -82,6 +82,19 @@ describe('a deployment', () => {
     assert.deepEqual(watched.at(-1), 'ACCEPTED');
   });
 
+  it('lets_any_number_wait_and_watch_and_holds_up_no_call', async () => {
+    const { device } = await server.phone();
+    await nodkey.bindings.activate((await nodkey.bindings.create({ user: 'grace', device })).id);
+    const { id } = await nodkey.trusonafications.create({ user: 'grace', action: 'log in', resource: 'Acme Bank' });
+    // More than a server takes on one connection.
+    const many = Array.from({ length: 250 }, () => nodkey.trusonafications.watch(id));
+    const begun = await Promise.all(many.map((watching) => watching.next()));
+    assert.deepEqual(new Set(begun.map(({ value }) => value?.status)), new Set(['IN_PROGRESS']));
+    const ends = [...many.map(async (watching) => (await watching.next()).value), nodkey.trusonafications.wait(id)];
+    await nodkey.trusonafications.cancel(id);
+    assert.deepEqual(new Set((await Promise.all(ends)).map((end) => end?.status)), new Set(['CANCELED']));
+  });
+
   it('says_which_fields_are_invalid', async () => {
     const refused = nodkey.trusonafications.create({ user: ' ', action: '', resource: 'Acme Bank' });
     await assert.rejects(refused, (error) => {

@@ -31,11 +31,17 @@ interface Stream {
 
 const accepted = (id: string): Answer => ({ id, trusonafication: trusonafication(id, Status.ACCEPTED) });
 
-/** A server that hands each stream that is opened to the test. */
+/** A server that hands each stream that is opened to the test. `states` are what it answers to those that ask for the current one. */
 async function watched() {
   const opened = new Queue<Stream>();
+  const states: (ReturnType<typeof trusonafication> | Error)[] = [];
   const server = await new FakeServer((router) => {
     router.service(TrusonaficationService, {
+      getTrusonafication() {
+        const state = states.shift() ?? refusal(Code.Unavailable);
+        if (state instanceof Error) throw state;
+        return state;
+      },
       async *watchResults(requests, { signal }) {
         const [ids, answers, arrivals]: [string[], Stream['answers'], (() => void)[]] = [[], new Queue(), []];
         const arrived = async (count: number) => {
@@ -64,7 +70,7 @@ async function watched() {
     assert.ok(value);
     return value;
   };
-  return { server, next };
+  return { server, next, states };
 }
 
 async function read(requests: AsyncIterable<WatchResultsRequest>, take: (id: string) => void): Promise<void> {
@@ -203,56 +209,72 @@ it('gives_up_the_stream_when_the_last_who_waits_is_gone', async () => {
   await gone;
 });
 
-it('watches_the_state_and_the_end_once_each_over_streams_that_break', async () => {
-  const states = [
-    [trusonafication('a', Status.IN_PROGRESS, 1n)],
-    [trusonafication('a', Status.IN_PROGRESS, 1n)],
-    [trusonafication('a', Status.IN_PROGRESS, 1n), trusonafication('a', Status.REJECTED, 2n)],
-  ];
-  let streams = 0;
-  const server = await new FakeServer((router) => {
-    router.service(TrusonaficationService, {
-      async *watchTrusonafication() {
-        yield* states[streams] ?? [];
-        streams += 1;
-        if (streams < states.length) throw await Promise.resolve(refusal(Code.Unavailable, { reason: 'STOPPING' }));
-      },
-    });
-  }).start();
+it('watches_the_state_and_the_end_once_each_over_connections_that_break', async () => {
+  const { server, next, states } = await watched();
+  states.push(refusal(Code.Unavailable, { reason: 'STOPPING' }), trusonafication('a', Status.IN_PROGRESS, 1n));
+  const watching = clientOf(server).trusonafications.watch('a');
+  const now = await watching.next();
+  assert.equal(now.value?.status, 'IN_PROGRESS');
+  const end = watching.next();
+  (await next()).answers.push(refusal(Code.Unavailable, { reason: 'STOPPING' }));
+  const stream = await next();
+  stream.answers.push({ id: 'a', trusonafication: trusonafication('a', Status.REJECTED, 2n) });
+  assert.equal((await end).value?.status, 'REJECTED');
+  assert.equal((await watching.next()).done, true);
+});
+
+it('watches_what_is_over_without_a_stream', async () => {
+  const { server, states } = await watched();
+  states.push(trusonafication('a', Status.EXPIRED, 2n));
   const seen: string[] = [];
   for await (const { status } of clientOf(server).trusonafications.watch('a')) seen.push(status);
-  assert.deepEqual([seen, streams], [['IN_PROGRESS', 'REJECTED'], 3]);
+  assert.deepEqual(seen, ['EXPIRED']);
 });
 
 it('stops_watching_when_the_caller_leaves', async () => {
-  const gone = new Queue<true>();
-  const server = await new FakeServer((router) => {
-    router.service(TrusonaficationService, {
-      async *watchTrusonafication(_request, { signal }) {
-        yield trusonafication('a', Status.IN_PROGRESS);
-        await new Promise((resolve) => {
-          signal.addEventListener('abort', resolve);
-        });
-        gone.push(true);
-      },
-    });
-  }).start();
-  for await (const { status } of clientOf(server).trusonafications.watch('a')) {
+  const { server, next, states } = await watched();
+  states.push(trusonafication('a', Status.IN_PROGRESS), trusonafication('a', Status.IN_PROGRESS));
+  const { trusonafications } = clientOf(server);
+  for await (const { status } of trusonafications.watch('a')) {
     assert.equal(status, 'IN_PROGRESS');
     break;
   }
-  assert.equal((await gone[Symbol.asyncIterator]().next()).value, true);
+  const [mine, leaving] = [new Error('mine'), new AbortController()];
+  const watching = trusonafications.watch('a', { signal: leaving.signal });
+  await watching.next();
+  const end = watching.next();
+  const stream = await next();
+  await stream.arrived(1);
+  const gone = new Promise((resolve) => {
+    stream.signal.addEventListener('abort', resolve);
+  });
+  leaving.abort(mine);
+  await assert.rejects(end, mine);
+  await gone;
 });
 
 it('does_not_watch_what_does_not_exist', async () => {
-  const server = await new FakeServer((router) => {
-    router.service(TrusonaficationService, {
-      async *watchTrusonafication() {
-        throw await Promise.resolve(refusal(Code.NotFound, { reason: 'NOT_FOUND' }));
-      },
-    });
-  }).start();
+  const { server, states } = await watched();
+  states.push(refusal(Code.NotFound, { reason: 'NOT_FOUND' }));
   await assert.rejects(clientOf(server).trusonafications.watch('a').next(), { reason: 'NOT_FOUND' });
+});
+
+it('refuses_to_wait_for_what_is_no_id_or_for_a_time_that_is_none', async () => {
+  const { server } = await watched();
+  const { trusonafications } = clientOf(server);
+  for (const id of [undefined, 5, 'half a \ud83d'] as unknown as string[]) {
+    for (const call of [trusonafications.wait(id), trusonafications.watch(id).next()]) {
+      await assert.rejects(call, {
+        reason: 'INVALID_PARAMETER',
+        fields: [{ field: 'id', description: 'must be text' }],
+      });
+    }
+  }
+  for (const timeout of [Number.NaN, -1, 'soon' as unknown as number]) {
+    for (const call of [trusonafications.wait('a', { timeout }), trusonafications.watch('a', { timeout }).next()]) {
+      await assert.rejects(call, { reason: 'INVALID_PARAMETER' });
+    }
+  }
 });
 
 it('fails_what_is_under_way_and_what_comes_later_when_the_client_is_closed', async () => {

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type Client, ConnectError, Code } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
 
 import type { CallOptions } from '../call-options.js';
+import { checkText } from '../check-request.js';
 import type { Connection } from '../connection.js';
 import * as convert from '../convert.js';
 import { NodkeyError } from '../error.js';
@@ -11,6 +12,7 @@ import {
   TrusonaficationService,
   type CreateTrusonaficationRequest,
   type CreateTrusonaficationRequestSchema,
+  type Trusonafication as TrusonaficationMessage,
 } from '../gen/nodkey/trusonafication/v1/trusonafications_pb.js';
 import { Deadline } from '../deadline.js';
 import { List } from '../pages.js';
@@ -135,21 +137,11 @@ export class Trusonafications {
    *
    * @throws {@link NodkeyError} `DEADLINE_EXCEEDED` after the time-out, `NOT_FOUND`; the signal's reason if it is aborted.
    */
-  async wait(id: string, { signal: cancel, timeout = WAIT }: WaitOptions = {}): Promise<Trusonafication> {
-    const deadline = new Deadline(this.#connection.environment, timeout, cancel);
-    const { signal } = deadline;
-    const reconnects = new Reconnects(this.#connection);
+  async wait(id: string, { signal, timeout = WAIT }: WaitOptions = {}): Promise<Trusonafication> {
+    checkText('id', id);
+    const deadline = new Deadline(this.#connection.environment, timeout, signal);
     try {
-      for (;;) {
-        signal.throwIfAborted();
-        reconnects.begin();
-        try {
-          return convert.trusonafication(await this.#waits.wait(id, signal));
-        } catch (error) {
-          signal.throwIfAborted();
-          await reconnects.pause(error, signal);
-        }
-      }
+      return await this.#end(id, deadline.signal);
     } finally {
       deadline.end();
     }
@@ -162,32 +154,16 @@ export class Trusonafications {
    */
   async *watch(
     id: string,
-    { signal: cancel, timeout = WAIT }: WaitOptions = {},
+    { signal, timeout = WAIT }: WaitOptions = {},
   ): AsyncGenerator<Trusonafication, void, undefined> {
-    const deadline = new Deadline(this.#connection.environment, timeout, cancel);
-    const { signal } = deadline;
-    const reconnects = new Reconnects(this.#connection);
-    let version = 0;
+    checkText('id', id);
+    const deadline = new Deadline(this.#connection.environment, timeout, signal);
     try {
-      for (let isOver = false; ;) {
-        signal.throwIfAborted();
-        reconnects.begin();
-        try {
-          // Read to the end, also after the final state: streams that are abandoned count against the connection.
-          for await (const message of this.#service.watchTrusonafication({ id }, this.#connection.stream(signal))) {
-            const state = convert.trusonafication(message);
-            isOver = state.status !== 'IN_PROGRESS';
-            if (state.version > version) yield state;
-            version = state.version;
-          }
-          if (!isOver) throw new ConnectError('the stream ended before the result came', Code.Unavailable);
-        } catch (error) {
-          if (isOver) return;
-          signal.throwIfAborted();
-          await reconnects.pause(error, signal);
-        }
-        if (isOver) return;
-      }
+      const get = () => this.#service.getTrusonafication({ id }, this.#connection.attempt(deadline.signal));
+      const current = await this.#persist(get, deadline.signal);
+      yield current;
+      // On the streams of those that wait: a connection has room for a hundred of its own.
+      if (current.status === 'IN_PROGRESS') yield await this.#end(id, deadline.signal);
     } finally {
       deadline.end();
     }
@@ -232,6 +208,25 @@ export class Trusonafications {
    */
   async evidence(id: string, options?: CallOptions): Promise<Evidence> {
     return convert.evidence(await this.#connection.call((rpc) => this.#service.getEvidence({ id }, rpc), options));
+  }
+
+  #end(id: string, signal: AbortSignal): Promise<Trusonafication> {
+    return this.#persist(() => this.#waits.wait(id, signal), signal);
+  }
+
+  /** Tries until it succeeds, or fails with what does not pass. */
+  async #persist(attempt: () => Promise<TrusonaficationMessage>, signal: AbortSignal): Promise<Trusonafication> {
+    const reconnects = new Reconnects(this.#connection);
+    for (;;) {
+      signal.throwIfAborted();
+      reconnects.begin();
+      try {
+        return convert.trusonafication(await attempt());
+      } catch (error) {
+        signal.throwIfAborted();
+        await reconnects.pause(error, signal);
+      }
+    }
   }
 
   #toMessage(request: NewTrusonafication): MessageInit {
