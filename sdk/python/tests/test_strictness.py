@@ -47,6 +47,16 @@ def test_what_is_not_json_is_not_read(text: str) -> None:
         parse(text)
 
 
+def test_what_is_nested_too_deep_is_not_read_at_whatever_depth_that_begins() -> None:
+    refused = 0
+    for depth in range(1, 1100):
+        try:
+            parse("[" * depth + '"\\u00e9"' + "]" * depth)
+        except InvalidJson:
+            refused += 1
+    assert refused > 0
+
+
 @pytest.mark.parametrize("data", [b'"\xff"', "{}".encode("utf-16"), b"\xef\xbb\xbf{}"])
 def test_nothing_but_utf_8_is_read(data: bytes) -> None:
     assert json.loads("{}".encode("utf-16")) == {}, "the library reads other encodings"

@@ -96,14 +96,14 @@ def raw_members(source: bytes) -> dict[str, tuple[Json, str]]:
 def _value(text: str, at: int) -> tuple[Json, int]:
     try:
         value, end = _DECODER.raw_decode(text, at)
+        if "\\u" in text:
+            _refuse_lone_surrogates(value)
     except RecursionError as error:
         raise InvalidJson("nested too deep") from error
     except InvalidJson:
         raise
     except ValueError as error:
         raise InvalidJson(str(error)) from error
-    if "\\u" in text:
-        _refuse_lone_surrogates(value)
     return value, end
 
 
