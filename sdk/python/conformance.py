@@ -13,6 +13,7 @@ import inspect
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -226,6 +227,8 @@ class Program:
     async def read(self) -> None:
         """Reads commands up to the end of the input."""
         loop = asyncio.get_running_loop()
+        # Each call that blocks has a thread, whatever the number of cores.
+        loop.set_default_executor(ThreadPoolExecutor(256))
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             command = json.loads(line)
             if "cancel" in command:

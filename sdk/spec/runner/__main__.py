@@ -1,6 +1,6 @@
 """Runs sdk/spec/scenarios.json against an SDK.
 
-    python3 sdk/spec/runner [--bin DIR] [--tls | --native FILE] [--only TEXT] [--jobs N] -- PROGRAM [ARG...]
+    python3 sdk/spec/runner [--bin DIR] [--tls | --native FILE] [--only TEXT | --quick] [--jobs N] -- PROGRAM [ARG...]
 
 PROGRAM is the conformance program of the SDK (sdk/spec/README.md). The deployment is `nodkey dev`, started for this run, with --tls over TLS,
 or the five services of scripts/up-native, whose native.json is FILE. DIR has the binary `nodkey` (target/debug). Works in target/conformance.
@@ -21,6 +21,8 @@ from scenario import Failed, Scenario
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 SCENARIOS = TOP / "sdk/spec/scenarios.json"
+# What names of the first slice have in them.
+QUICK = ["login", "lost", "survives", "prompted_too_often"]
 
 
 def arguments():
@@ -29,6 +31,7 @@ def arguments():
     parser.add_argument("--tls", action="store_true", help="nodkey dev --tls")
     parser.add_argument("--native", type=pathlib.Path, help="native.json of scripts/up-native")
     parser.add_argument("--only", default="", help="only the scenarios with this in their names")
+    parser.add_argument("--quick", action="store_true", help="only a first slice: logins, lost answers, waits over restarts, limits")
     parser.add_argument("--jobs", type=int, default=4, help="how many run at the same time")
     parser.add_argument("program", nargs="+", help="the conformance program")
     return parser.parse_args()
@@ -58,7 +61,9 @@ def main():
                 failures.append(described["name"])
 
     try:
-        chosen = [it for it in scenarios if options.only in it["name"] and deployment.kind in it.get("on", ["embedded", "native"])]
+        texts = QUICK if options.quick else [options.only]
+        named = [it for it in scenarios if any(text in it["name"] for text in texts)]
+        chosen = [it for it in named if deployment.kind in it.get("on", ["embedded", "native"])]
         # What stops the server would disturb the others.
         alone = [it for it in chosen if any("server" in step for step in it["steps"])]
         with ThreadPoolExecutor(options.jobs) as pool:

@@ -82,11 +82,11 @@ class Scenario:
 
     def do_start(self, call, step):
         program = self.program()
-        for name in step["as"] if isinstance(step["as"], list) else [step["as"]]:
+        for name in names(step["as"], step):
             self.calls[name] = program, program.start(call, self.filled(step.get("params", {})))
 
     def do_finish(self, name, step):
-        for one in name if isinstance(name, list) else [name]:
+        for one in names(name, step):
             program, number = self.calls.pop(one)
             self.check(program.finish(number), step)
 
@@ -212,6 +212,11 @@ class Scenario:
 
 
 ENVIRONMENT = {"NODKEY_TOKEN", "NODKEY_SECRET", "NODKEY_CA_CERTIFICATE", "NODKEY_AUDIENCE"}
+
+
+def names(name, step):
+    """The names of a step's calls: one, or as many as it says."""
+    return [name] if "times" not in step else [f"{name}-{number}" for number in range(step["times"])]
 
 
 def difference(wanted, got, at=""):

@@ -32,16 +32,19 @@ function blocks(readme: string): string[] {
 describe('a fresh project', () => {
   let server: Server;
   let environment: NodeJS.ProcessEnv;
+  let [began, size] = [0, 0];
   const readme = readFileSync(path.join(sdk, 'README.md'), 'utf8');
 
   before(async () => {
+    began = performance.now();
     rmSync(project, { recursive: true, force: true });
     mkdirSync(project, { recursive: true });
     // Built already: building it now would pull it from under the tests that run beside this one.
     const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], {
       cwd: sdk,
     });
-    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+    const [{ filename, size: bytes }] = JSON.parse(packed) as [{ filename: string; size: number }];
+    size = bytes;
     writeFileSync(path.join(project, 'package.json'), '{ "private": true, "type": "module" }\n');
     await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${filename}`]);
     server = await start();
@@ -52,9 +55,10 @@ describe('a fresh project', () => {
     await server.stop();
   });
 
-  it('logs_in_as_the_readme_does', async () => {
+  it('logs_in_as_the_readme_does', async (test) => {
     const [login = ''] = blocks(readme);
-    assert.ok(login.split('\n').length <= 30, 'thirty lines');
+    const length = login.split('\n').filter((line) => line.trim() !== '').length;
+    assert.ok(length <= 30, 'thirty lines');
     writeFileSync(path.join(project, 'login.js'), login);
     const phone = await server.phone();
     for (const [args, decision, code, said] of [
@@ -70,6 +74,11 @@ describe('a fresh project', () => {
       assert.equal((await lines.next()).value, said);
       assert.equal(await ended, code);
       await stop();
+      if (args.length === 1) continue;
+      const seconds = ((performance.now() - began) / 1000).toFixed(0);
+      test.diagnostic(
+        `${seconds} s from an empty folder to the first login, of ${String(length)} lines, with the start of nodkey dev`,
+      );
     }
   });
 
@@ -128,7 +137,8 @@ webhooks({ key: 'whsec_', jwks: nodkey.jwks, relyingParty: 'rp', onResult: ({ re
     await run(path.join(sdk, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.readme.json']);
   });
 
-  it('brings_three_packages_besides_itself', async () => {
+  it('brings_three_packages_besides_itself', async (test) => {
+    test.diagnostic(`${String(size)} bytes of package; it brings 3 packages`);
     const list = await run('npm', ['ls', '--all', '--parseable']);
     const names = list
       .trim()

@@ -160,10 +160,15 @@ export class Trusonafications {
     const deadline = new Deadline(this.#connection.environment, timeout, signal);
     try {
       const get = () => this.#service.getTrusonafication({ id }, this.#connection.attempt(deadline.signal));
-      const current = await this.#persist(get, deadline.signal);
-      yield current;
-      // On the streams of those that wait: a connection has room for a hundred of its own.
-      if (current.status === 'IN_PROGRESS') yield await this.#end(id, deadline.signal);
+      let state = await this.#persist(get, deadline.signal);
+      if (state.status === 'IN_PROGRESS') {
+        yield state;
+        // On the streams of those that wait: a connection has room for a hundred of its own.
+        state = await this.#end(id, deadline.signal);
+      }
+      // Now, as not everybody asks whether there is more.
+      deadline.end();
+      yield state;
     } finally {
       deadline.end();
     }
