@@ -48,11 +48,19 @@ test-api: tools ## Whether tools accept proto/ and /openapi.json, and the exampl
 	scripts/test-api
 
 .PHONY: sdk
-sdk: tools ## The server SDKs of all languages, or LANGUAGES="rust python": vectors, scenarios, packages: about ten minutes
+sdk: tools ## The server SDKs of all languages, or LANGUAGES="rust python": vectors, scenarios, packages, examples: about fifteen minutes
 	@scripts/tools test
 	@scripts/tools api
+	@scripts/tools browser
 	cargo build --workspace --bins --locked
 	scripts/test-sdk $(LANGUAGES)
+
+.PHONY: sdk-quick
+sdk-quick: tools ## The SDKs for TypeScript and Python with a first slice of the scenarios, and the examples in a browser: about four minutes
+	@scripts/tools api
+	@scripts/tools browser
+	cargo build --workspace --bins --locked
+	scripts/test-sdk --quick $(LANGUAGES)
 
 .PHONY: test-alerts
 test-alerts: ## Whether the rules for Prometheus are valid, and alert when they should
