@@ -86,11 +86,11 @@ fn crates_depend_downwards() {
     for io in ["tokio", "reqwest", "axum", "tonic"] {
         assert!(!dependencies["nodkey-kernel"].iter().any(|d| d == io), "the kernel does no I/O: {io}");
     }
-    for sdk in ["nodkey-server-sdk", "nodkey-mobile-sdk"] {
+    for sdk in ["nodkey-client", "nodkey-server-sdk", "nodkey-mobile-sdk"] {
         assert!(!dependencies[sdk].iter().any(|d| d == "nodkey-runtime" || d == "nodkey-db"), "{sdk} is for others");
     }
     // The demo site is a relying party like any other.
-    let known = ["nodkey-kernel", "nodkey-server-sdk", "nodkey-web"];
+    let known = ["nodkey-client", "nodkey-kernel", "nodkey-web"];
     let ours = dependencies["nodkey-demo"].iter().filter(|d| d.starts_with("nodkey-"));
     assert_eq!(ours.collect::<Vec<_>>(), known, "the demo site uses public APIs alone");
 }

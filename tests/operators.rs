@@ -1,11 +1,11 @@
 //! Operators with their phones and browsers.
 
+use nodkey_client::ServiceName;
 use nodkey_mobile_sdk::{
     Config, Decision, Phone, Platform,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use nodkey_proto::registry::v1::{Invitation, InviteOperatorRequest, Role, operator_service_client::OperatorServiceClient};
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use crate::{

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use nodkey_server_sdk::Endpoints;
+use nodkey_client::Endpoints;
 use nodkey_testkit::{Proxy, TestNats, TestPostgres};
 use serde_json::Value;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};

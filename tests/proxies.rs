@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::join_all};
+use nodkey_client::{Kind, NewTrusonafication, is_success};
 use nodkey_kernel::{
     dpop,
     jose::{Algorithm, PrivateKey, hs256},
@@ -17,7 +18,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::{GetTrusonaficationRequest, trusonafication_service_client::TrusonaficationServiceClient};
-use nodkey_server_sdk::{Kind, NewTrusonafication, is_success};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;

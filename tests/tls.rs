@@ -2,12 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use nodkey_client::{Expected, NewTrusonafication};
 use nodkey_gateway::Gateway;
 use nodkey_runtime::{
     TlsFiles,
     embedded::{Embedded, EmbeddedConfig},
 };
-use nodkey_server_sdk::{Expected, NewTrusonafication};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::Client;
 use tempfile::TempDir;

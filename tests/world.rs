@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use nodkey_binding::Binding;
+use nodkey_client::{Credential, Endpoints, EvidenceError, Expected, Nodkey, ServiceName, VerifiedEvidence, verify_evidence};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, operator_key::OperatorKey, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_mobile_sdk::{
@@ -20,7 +21,6 @@ use nodkey_runtime::{
     DataDir, Deployment, TlsFiles,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
-use nodkey_server_sdk::{Credential, Endpoints, EvidenceError, Expected, Nodkey, ServiceName, VerifiedEvidence, verify_evidence};
 use nodkey_trusonafication::Trusonafication;
 use tempfile::TempDir;
 

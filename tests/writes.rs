@@ -2,12 +2,12 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
+use nodkey_client::{Error as CallError, Kind, NewTrusonafication, ServiceName, is_success};
 use nodkey_mobile_sdk::{Decision, Error as PhoneError, Pending, software::SoftwareKeyStore};
 use nodkey_proto::{
     binding::v1::Binding,
     notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient},
 };
-use nodkey_server_sdk::{Error as CallError, Kind, NewTrusonafication, ServiceName, is_success};
 
 use crate::world::{PATIENCE, SoftPhone, Tenant, World, eventually};
 

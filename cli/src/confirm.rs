@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
+use nodkey_client::AuthenticatedChannel;
 use nodkey_kernel::{error::Kind, jose::sha256};
 use nodkey_proto::{
     access::is_reconfirmed,
@@ -19,7 +20,6 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::{confirmation::CONFIRMATION_HEADER, status};
-use nodkey_server_sdk::AuthenticatedChannel;
 use tonic::{
     Request, Status,
     body::Body,

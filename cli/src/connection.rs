@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nodkey_client::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
 use nodkey_mobile_sdk::{Config as PhoneConfig, Platform};
-use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
 use serde::{Deserialize, Serialize};
 
 use crate::session::{Session, SessionFile};

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
+use nodkey_client::{Expected, NewTrusonafication, is_success, is_terminal, verify_evidence};
 use nodkey_kernel::random::Random;
 use nodkey_mobile_sdk::{
     Decision, Phone,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
-use nodkey_server_sdk::{Expected, NewTrusonafication, is_success, is_terminal, verify_evidence};
 use serde_json::json;
 
 use crate::{
@@ -99,7 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// One login: the phone waits, the backend sends a request, the phone accepts, the backend gets the result and verifies the evidence.
-async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeyStore, AlwaysPresent>, user: &str) -> anyhow::Result<Times> {
+async fn round(backend: &nodkey_client::Nodkey, phone: &Phone<SoftwareKeyStore, AlwaysPresent>, user: &str) -> anyhow::Result<Times> {
     let started = Instant::now();
     let asked_at = std::sync::OnceLock::new();
     let ask = async {

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use axum::Router;
+use nodkey_client::{Credential, Endpoints, Nodkey, ServiceName};
 use nodkey_demo::{Backend, Site};
 use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
 use nodkey_notification::PushConfig;
@@ -21,7 +22,6 @@ use nodkey_runtime::{
     embedded::Handle,
     telemetry::{self, LogFormat, Otlp},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use url::Url;
 
 use crate::{

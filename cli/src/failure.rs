@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, process::ExitCode};
 
+use nodkey_client::{Error as CallError, Fault, JoseError, Kind};
 use nodkey_kernel::{
     cause::of_connection,
     challenge::ChallengeError,
@@ -9,7 +10,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::{Error as PhoneError, Untrusted};
 use nodkey_runtime::DataDirError;
-use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
 use serde_json::error::Category;
 
 use crate::{audit::NotIntact, session::SessionEnded, verify::NotAccepted};
@@ -314,9 +314,9 @@ mod tests {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let nobody = format!("http://127.0.0.1:{port}");
         let http = reqwest::get(&nobody).await.unwrap_err();
-        let call = nodkey_server_sdk::Nodkey::connect(
-            &nodkey_server_sdk::Endpoints::single(&nobody),
-            nodkey_server_sdk::Credential::symmetric_operator("k".repeat(32), None),
+        let call = nodkey_client::Nodkey::connect(
+            &nodkey_client::Endpoints::single(&nobody),
+            nodkey_client::Credential::symmetric_operator("k".repeat(32), None),
         );
         let call = call.unwrap().jwks().await.unwrap_err();
         let json = |text: &str| serde_json::from_str::<Either>(text).unwrap_err();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nodkey_client::{Error, Nodkey, ServiceName};
 use nodkey_kernel::{
     error::Kind,
     time::{Clock, Timestamp},
@@ -17,7 +18,6 @@ use nodkey_proto::{
         delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
     },
 };
-use nodkey_server_sdk::{Error, Nodkey, ServiceName};
 use prost_types::Timestamp as Time;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::Context as _;
 use axum::Router;
 use nodkey_binding::Binding;
+use nodkey_client::{Nodkey, OperatorKey, ServiceName};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_notification::Notification;
@@ -18,7 +19,6 @@ use nodkey_runtime::{
     config::ServerConfig,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
-use nodkey_server_sdk::{Nodkey, OperatorKey, ServiceName};
 use nodkey_trusonafication::Trusonafication;
 use serde::{Deserialize, Serialize};
 

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::Context as _;
 use axum::Router;
+use nodkey_client::{Credential, Endpoints, Nodkey, OperatorKey};
 use nodkey_kernel::time::Clock;
 use nodkey_runtime::{
     DataDir,
     config::{DeploymentConfig, ServerConfig, Settings},
     telemetry::{self, LogFormat, Otlp},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, OperatorKey};
 use serde::Deserialize;
 use tracing::{info, warn};
 

@@ -1,11 +1,11 @@
 //! `nodkey sessions`: the sessions of operators.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     EndOperatorSessionRequest, ListOperatorSessionsRequest, OperatorSessionInfo,
     operator_session_service_client::OperatorSessionServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use crate::{

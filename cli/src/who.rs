@@ -1,6 +1,6 @@
 //! Who calls, for commands that a backend as well as an operator may use.
 
-use nodkey_server_sdk::Nodkey;
+use nodkey_client::Nodkey;
 
 use crate::connection::{Backend, Connected, DataDir, Grpc, HttpCaller, Operator};
 

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nodkey_client::{InvalidWebhook, JoseError, Jwks, WebhookHeaders, WebhookResult, WebhookTrust, verify_webhook};
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublishedKey},
     random::Random,
@@ -17,7 +18,6 @@ use nodkey_kernel::{
     time::Clock,
     webhook::SigningKeys,
 };
-use nodkey_server_sdk::{InvalidWebhook, JoseError, Jwks, WebhookHeaders, WebhookResult, WebhookTrust, verify_webhook};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -14,8 +14,8 @@ use axum::{
 };
 use axum_extra::extract::CookieJar;
 use moka::sync::Cache;
+use nodkey_client::proto::{rest, trusonafication::v1::Trusonafication};
 use nodkey_kernel::time::Timestamp;
-use nodkey_server_sdk::proto::{rest, trusonafication::v1::Trusonafication};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

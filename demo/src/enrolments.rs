@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
 };
 use axum_extra::extract::CookieJar;
-use nodkey_server_sdk::{proto::binding::v1::ListBindingsRequest, verify_device_identifier};
+use nodkey_client::{proto::binding::v1::ListBindingsRequest, verify_device_identifier};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};

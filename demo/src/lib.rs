@@ -29,8 +29,8 @@ use axum_extra::extract::{
     cookie::{Cookie, SameSite},
 };
 use moka::sync::Cache;
+use nodkey_client::Nodkey;
 use nodkey_kernel::{jose::b64u, random::Random, time::Clock};
-use nodkey_server_sdk::Nodkey;
 use nodkey_web::Page;
 use secrecy::SecretString;
 use serde_json::{Value, json};

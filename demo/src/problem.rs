@@ -11,7 +11,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use nodkey_server_sdk::{Error, Kind};
+use nodkey_client::{Error, Kind};
 use serde_json::{Value, json};
 
 /// Why a request was refused.

@@ -17,7 +17,7 @@ use axum::{
     http::StatusCode,
 };
 use axum_extra::extract::CookieJar;
-use nodkey_server_sdk::{
+use nodkey_client::{
     Created, Evidence, NewTrusonafication, is_success, is_terminal,
     proto::{
         rest,

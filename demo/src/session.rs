@@ -28,7 +28,7 @@ impl Session {
 
     /// Begins the session of the user to whom the answering device is bound. The browser gets a new cookie, so that one planted before is
     /// worthless (session fixation).
-    pub fn begin(site: &Site, jar: CookieJar, done: &nodkey_server_sdk::proto::trusonafication::v1::Trusonafication) -> CookieJar {
+    pub fn begin(site: &Site, jar: CookieJar, done: &nodkey_client::proto::trusonafication::v1::Trusonafication) -> CookieJar {
         let result = done.result.clone().unwrap_or_default();
         let session = Self {
             user: result.bound_user_identifier,

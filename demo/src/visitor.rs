@@ -6,7 +6,7 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{HeaderMap, header::USER_AGENT, request::Parts},
 };
-use nodkey_server_sdk::proto::trusonafication::v1::RequestContext;
+use nodkey_client::proto::trusonafication::v1::RequestContext;
 
 /// Tokens of browsers in `User-Agent`, the more specific ones first: most browsers name several.
 const BROWSERS: [(&str, &str); 5] =

@@ -16,9 +16,9 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient};
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 

@@ -1,5 +1,8 @@
 //! A backend sends a challenge, the phone answers, and the backend gets a provable result.
 
+use nodkey_client::{
+    Evidence, EvidenceError, Expectation, Expected, Fault, Level, NewTrusonafication, ReceiptReason, is_success, verify_evidence,
+};
 use nodkey_kernel::{
     challenge::{RESPONSE_TYP, ResponseClaims},
     jose::{Algorithm, PrivateKey, jws},
@@ -7,9 +10,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::{Decision, RejectReason, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::{NumberMatch, RejectReason as WireReason, Status};
-use nodkey_server_sdk::{
-    Evidence, EvidenceError, Expectation, Expected, Fault, Level, NewTrusonafication, ReceiptReason, is_success, verify_evidence,
-};
 use serde_json::json;
 
 use crate::world::{World, asked};

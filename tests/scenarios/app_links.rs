@@ -1,9 +1,9 @@
 //! Links that open a relying party's app, by the host of the link.
 
+use nodkey_client::{Error, ServiceName};
 use nodkey_proto::registry::v1::{
     AndroidApp, AppLinks, GetAppLinksRequest, SetAppLinksRequest, app_link_service_client::AppLinkServiceClient,
 };
-use nodkey_server_sdk::{Error, ServiceName};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! The audit log as its readers see it: exported over gRPC, verified offline with published keys, and separate for each relying party.
 
+use nodkey_client::{Nodkey, ServiceName};
 use nodkey_kernel::audit::{Report, Verifier};
 use nodkey_proto::registry::v1::{
     DisableCredentialRequest, ListAuditEntriesRequest, ListAuditRecordsRequest, audit_service_client::AuditServiceClient,
     credential_service_client::CredentialServiceClient,
 };
-use nodkey_server_sdk::{Nodkey, ServiceName};
 use tonic::Code;
 
 use crate::world::{Tenant, World};

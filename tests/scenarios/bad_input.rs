@@ -1,5 +1,6 @@
 //! Invalid input gets the documented error and changes nothing, in every route and RPC.
 
+use nodkey_client::NewTrusonafication;
 use nodkey_kernel::{
     dpop,
     jose::{Algorithm, PrivateKey, PublicJwk},
@@ -8,7 +9,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 

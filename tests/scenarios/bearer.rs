@@ -1,11 +1,11 @@
 //! The HTTP API with the bearer token of gRPC: no signature scheme is needed.
 
+use nodkey_client::ServiceName;
 use nodkey_kernel::{jose::hs256, time::Clock};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{
     CreateCredentialResponse, DisableCredentialRequest, Role, credential_service_client::CredentialServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use reqwest::Method;
 use serde_json::{Value, json};
 

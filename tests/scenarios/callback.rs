@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use nodkey_client::{NewTrusonafication, ServiceName, verify_result};
 use nodkey_kernel::{jose::hmac_sha256, time::Clock};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::notification::v1::{
     CreateEndpointRequest, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, RedeliverRequest,
     delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName, verify_result};
 
 use crate::{
     receiver::receiver,

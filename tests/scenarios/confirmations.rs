@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nodkey_client::{Credential, Error, Nodkey, ServiceName};
 use nodkey_kernel::{
     jose::{b64u, sha256},
     time::Clock,
@@ -16,7 +17,6 @@ use nodkey_proto::{
         confirmation_service_client::ConfirmationServiceClient,
     },
 };
-use nodkey_server_sdk::{Credential, Error, Nodkey, ServiceName};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::Request;

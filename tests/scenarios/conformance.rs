@@ -1,6 +1,7 @@
 //! The exact bytes that published server SDKs send, including their quirks and faults, are accepted, and responses pass the SDKs'
 //! verification.
 
+use nodkey_client::ServiceName;
 use nodkey_kernel::{
     time::{Clock, Timestamp},
     trusona_mac::{authorization, body_md5, mac, string_to_sign, verify},
@@ -9,7 +10,6 @@ use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{
     CreateCredentialResponse, SignatureSettings, UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use reqwest::{Client, Method};
 use serde_json::json;
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     id::RelyingPartyId,
     jose::{Algorithm, PrivateKey},
@@ -15,7 +16,6 @@ use nodkey_proto::registry::v1::{
     RenewInvitationRequest, Role, audit_service_client::AuditServiceClient, credential_service_client::CredentialServiceClient,
     operator_service_client::OperatorServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -220,7 +220,7 @@ async fn nobody_acts_for_the_consoles_own_relying_party(world: &World) {
     let key = world.operator(None).channel(ServiceName::Registry);
     let mut credentials = CredentialServiceClient::new(key.clone());
     let request = CreateCredentialRequest { relying_party_id: console.clone(), kind: 1, ..CreateCredentialRequest::default() };
-    let refusal = nodkey_server_sdk::Error::from(credentials.create_credential(request).await.unwrap_err());
+    let refusal = nodkey_client::Error::from(credentials.create_credential(request).await.unwrap_err());
     assert_eq!(refusal.reason, "NOT_FOUND");
     let mut parties = RelyingPartyServiceClient::new(key);
     assert!(parties.get_relying_party(GetRelyingPartyRequest { id: console.clone() }).await.is_err());
@@ -372,7 +372,7 @@ async fn bad_calls_of_the_console_get_a_documented_error(world: &World) {
     assert_eq!(refused(&browser.get("/console/api/sign_in?wait=61").await), (422, "VALIDATION_FAILED"));
     let renew = RenewInvitationRequest { id: "x".into() };
     let mut operators = OperatorServiceClient::new(world.operator(None).channel(ServiceName::Registry));
-    assert_eq!(nodkey_server_sdk::Error::from(operators.renew_invitation(renew).await.unwrap_err()).reason, "NOT_FOUND");
+    assert_eq!(nodkey_client::Error::from(operators.renew_invitation(renew).await.unwrap_err()).reason, "NOT_FOUND");
 }
 
 async fn a_large_stream_is_taken_from_known_sessions_alone(world: &World) {

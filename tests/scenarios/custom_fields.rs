@@ -1,5 +1,6 @@
 //! Custom fields are shown, signed and delivered verbatim, and what cannot be carried everywhere is accepted nowhere.
 
+use nodkey_client::{AuthenticatedChannel, Error, Expected, Kind, NewTrusonafication, Nodkey, ServiceName};
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::jose::b64u_decode;
 use nodkey_mobile_sdk::Decision;
@@ -11,7 +12,6 @@ use nodkey_proto::{
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{AuthenticatedChannel, Error, Expected, Kind, NewTrusonafication, Nodkey, ServiceName};
 use prost_types::{ListValue, Struct, Value, value::Kind as Of};
 use reqwest::Method;
 use serde_json::json;

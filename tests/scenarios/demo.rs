@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use nodkey_client::{Evidence, Expected, verify_evidence};
 use nodkey_demo::{Backend, Site};
 use nodkey_kernel::{challenge::MatchClaim, random::Random, time::Clock};
 use nodkey_mobile_sdk::{Decision, RejectReason};
-use nodkey_server_sdk::{Evidence, Expected, verify_evidence};
 use reqwest::Method;
 use serde_json::{Value, json};
 

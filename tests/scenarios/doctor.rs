@@ -2,8 +2,8 @@
 
 use std::{sync::Mutex, time::Duration};
 
+use nodkey_client::Endpoints;
 use nodkey_kernel::time::Clock;
-use nodkey_server_sdk::Endpoints;
 use serde_json::Value;
 use tempfile::TempDir;
 

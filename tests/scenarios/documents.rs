@@ -1,6 +1,7 @@
 //! A document makes an accept level 3 if a person's presence key or the backend vouches for it. The device key alone signs without the
 //! person, so a document that only it registers does not count.
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     document_statement::{DocumentStatementClaims, sign_document_statement},
     jose::PrivateKey,
@@ -9,7 +10,6 @@ use nodkey_mobile_sdk::software::SoftwareKeyStore;
 use nodkey_proto::registry::v1::{
     IdentityDocument, ListIdentityDocumentsRequest, identity_document_service_client::IdentityDocumentServiceClient,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
 use serde_json::{Value, json};
 

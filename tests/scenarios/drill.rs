@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nodkey_client::{Expected, Kind};
 use nodkey_db::{Db, DbConfig};
-use nodkey_server_sdk::{Expected, Kind};
 use nodkey_testkit::TestNats;
 use reqwest::Method;
 use serde_json::Value;

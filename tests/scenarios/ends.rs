@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::time::Clock;
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{
     registry::v1::{RetireDeviceRequest, device_service_client::DeviceServiceClient},
     trusonafication::v1::Status,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 
 use crate::world::{SoftPhone, World, asked};
 

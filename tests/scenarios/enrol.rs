@@ -1,5 +1,6 @@
 //! A phone registers, a backend binds and activates it.
 
+use nodkey_client::Kind;
 use nodkey_kernel::{
     device::DEVICE_TYP,
     jose::{Jwks, jws::Compact},
@@ -7,7 +8,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
 use nodkey_proto::binding::v1::BindingState;
-use nodkey_server_sdk::Kind;
 use serde_json::Value;
 
 use crate::world::World;

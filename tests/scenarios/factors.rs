@@ -1,12 +1,12 @@
 //! The weaker factor never replaces the stronger: a key that nobody vouched for proves no more than the device key, whoever added it.
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{jose::PrivateKey, key_statement::sign_key_statement};
 use nodkey_mobile_sdk::{Decision, PresenceKind, software::SoftwareKeyStore};
 use nodkey_proto::{
     registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient},
     trusonafication::v1::Status,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ async fn the_backend_approves_a_key_and_it_counts_from_then_on(world: &World) {
     assert_eq!(by_hand.replace(&next, None, &[]).await.status, 200);
     let mut devices = DeviceServiceClient::new(tenant.backend.channel(ServiceName::Registry));
     let request = |thumbprints: &[String]| ApproveDeviceKeysRequest { device_id: by_hand.id(), thumbprints: thumbprints.to_vec() };
-    let reason = |status| nodkey_server_sdk::Error::from(status).reason;
+    let reason = |status| nodkey_client::Error::from(status).reason;
     let jkt = next.public().thumbprint();
     for (thumbprints, expected) in [
         (vec![by_hand.presence.public().thumbprint()], "NO_SUCH_PRESENCE_KEY"),

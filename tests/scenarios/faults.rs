@@ -252,7 +252,7 @@ async fn a_service_that_does_not_answer_its_peers_is_unavailable_and_nothing_han
     topology.service("binding").entrance.pause_both();
     let create = writers.tenant.backend.create_trusonafication(log_in("grace"));
     let refused = tokio::time::timeout(PATIENCE, create).await.expect("in bounded time").unwrap_err();
-    assert_eq!(refused.kind, nodkey_server_sdk::Kind::Unavailable, "{refused}");
+    assert_eq!(refused.kind, nodkey_client::Kind::Unavailable, "{refused}");
     topology.service("binding").entrance.heal();
     as_before(&postgres, &topology, &writers).await;
 }

@@ -3,6 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, future::join_all, stream};
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_gateway::Config;
 use nodkey_kernel::{
     dpop,
@@ -19,7 +20,6 @@ use nodkey_proto::{
     },
     trusonafication::v1::Status,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

@@ -53,7 +53,7 @@ async fn neither_the_bus_nor_any_service_key_makes_a_webhook_of_an_accept_that_w
     let tenant = topology.world.tenant().await;
     let phone = tenant.active("ada").await;
     let mut told = receiver(Vec::new()).await;
-    let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(nodkey_server_sdk::ServiceName::Notification));
+    let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(nodkey_client::ServiceName::Notification));
     let request = CreateEndpointRequest { url: told.url.clone(), ..CreateEndpointRequest::default() };
     endpoints.create_endpoint(request).await.unwrap();
     // A genuine result, with a receipt that the attacker uses for another.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nodkey_client::{Kind, NewTrusonafication, is_success};
 use nodkey_kernel::{
     dpop,
     jose::{Algorithm, PrivateKey, b64u_decode},
@@ -15,7 +16,6 @@ use nodkey_proto::{
     registry::v1::{PhoneCall, RelyingPartyLimits, Role},
     trusonafication::v1::Status,
 };
-use nodkey_server_sdk::{Kind, NewTrusonafication, is_success};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -269,7 +269,7 @@ async fn no_service_freezes_a_user_in_the_name_of_a_phone_and_no_call_does_twice
     // The response was lost: repeating has the same result.
     freeze(&call).await.unwrap();
     tenant.backend.release_user("ada").await.unwrap();
-    let replayed = nodkey_server_sdk::Error::from(freeze(&call).await.unwrap_err());
+    let replayed = nodkey_client::Error::from(freeze(&call).await.unwrap_err());
     assert_eq!(replayed.reason, "INVALID_PROOF", "{replayed}");
     assert_eq!(tenant.backend.user("ada").await.unwrap().freeze, None);
 }

@@ -1,11 +1,11 @@
 //! Imports of users and bindings: all rows, or none.
 
+use nodkey_client::{Error, NewTrusonafication, ServiceName};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
     binding::v1::{ImportRow, ImportUsersRequest, ImportUsersResponse, import_service_client::ImportServiceClient},
     registry::v1::{ListAuditEntriesRequest, audit_service_client::AuditServiceClient},
 };
-use nodkey_server_sdk::{Error, NewTrusonafication, ServiceName};
 use serde_json::{Value, json};
 
 use crate::world::{Tenant, World, asked};

@@ -10,6 +10,7 @@ use std::{
     process::Command,
 };
 
+use nodkey_client::ServiceName;
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     challenge::{self, Decision, ResponseClaims},
@@ -25,7 +26,6 @@ use nodkey_proto::{
         identity_document_service_client::IdentityDocumentServiceClient, operator_service_client::OperatorServiceClient,
     },
 };
-use nodkey_server_sdk::ServiceName;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, http::StatusCode, routing::post};
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     evidence::{Certification, Evidence, EvidenceError, Expected, Unproven, verify_evidence},
     jose::{Algorithm, PrivateKey, jws},
@@ -14,7 +15,6 @@ use nodkey_mobile_sdk::{
     software::{AlwaysPresent, NeverPresent, SoftwareKeyStore},
 };
 use nodkey_proto::registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient};
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
 use serde_json::{Value, json};
 

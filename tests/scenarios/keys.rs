@@ -164,7 +164,7 @@ async fn a_symmetric_operator_key_gives_way_to_a_pair_and_nothing_is_refused_mea
     }
     assert_ne!(keys.operator(), before);
     let before = World::at(topology.world.http.clone(), topology.world.endpoints.clone(), before).operator(None);
-    let mut parties = RelyingPartyServiceClient::new(before.channel(nodkey_server_sdk::ServiceName::Registry));
+    let mut parties = RelyingPartyServiceClient::new(before.channel(nodkey_client::ServiceName::Registry));
     let refused = parties.list_relying_parties(ListRelyingPartiesRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
     assert_eq!(nodkey_keys(&["check", keys.folder().to_str().unwrap()]).status.code(), Some(0));

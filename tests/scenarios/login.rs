@@ -6,9 +6,9 @@ use std::{
     process::{Output, Stdio},
 };
 
+use nodkey_client::{Endpoints, ServiceName};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{AuditEntry, ListAuditEntriesRequest, Role, audit_service_client::AuditServiceClient};
-use nodkey_server_sdk::{Endpoints, ServiceName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

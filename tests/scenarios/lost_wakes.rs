@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
+use nodkey_client::NewTrusonafication;
 use nodkey_mobile_sdk::{Decision, PhoneEvent};
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Replaces the master key without downtime: nothing is refused meanwhile, and the former key is useless afterwards.
 
 use nodkey_binding::Binding;
+use nodkey_client::{Endpoints, ServiceName};
 use nodkey_db::{Db, DbConfig};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::vault::Vault;
@@ -12,7 +13,6 @@ use nodkey_proto::{
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::embedded::{Embedded, EmbeddedConfig};
-use nodkey_server_sdk::{Endpoints, ServiceName};
 use nodkey_trusonafication::Trusonafication;
 
 use crate::{

@@ -5,9 +5,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use nodkey_client::NewTrusonafication;
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::CreateCredentialResponse;
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 
 use crate::{

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path, process::Output, time::Instant};
 
+use nodkey_client::Expected;
 use nodkey_db::{Db, DbConfig};
-use nodkey_server_sdk::Expected;
 use nodkey_testkit::Proxy;
 use tempfile::TempDir;
 

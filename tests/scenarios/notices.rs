@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nodkey_client::{AuthenticatedChannel, NewTrusonafication, ServiceName, Webhook, WebhookNotice};
 use nodkey_kernel::key_statement::sign_key_statement;
 use nodkey_mobile_sdk::TransferAct;
 use nodkey_proto::{
@@ -11,7 +12,6 @@ use nodkey_proto::{
     },
     registry::v1::{ApproveDeviceKeysRequest, RetireDeviceRequest, device_service_client::DeviceServiceClient},
 };
-use nodkey_server_sdk::{AuthenticatedChannel, NewTrusonafication, ServiceName, Webhook, WebhookNotice};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -198,7 +198,7 @@ async fn a_notice_is_kept_listed_by_what_it_is_about_and_sent_again(world: &Worl
     for (subject, trusonafication_id) in [("moon/1", ""), ("device/x", ""), (subject.as_str(), "019ab2f4-0000-7000-8000-000000000000")] {
         let (subject, trusonafication_id) = (subject.to_owned(), trusonafication_id.to_owned());
         let request = ListDeliveriesRequest { subject, trusonafication_id, ..ListDeliveriesRequest::default() };
-        let refused = nodkey_server_sdk::Error::from(deliveries.list_deliveries(request).await.unwrap_err());
+        let refused = nodkey_client::Error::from(deliveries.list_deliveries(request).await.unwrap_err());
         assert_eq!(refused.reason, "VALIDATION_FAILED");
     }
 }
@@ -212,7 +212,7 @@ async fn what_endpoints_may_name_is_checked(world: &World) {
     for wrong in ["device", "device.*", "Device.retired", ""] {
         let event_types = Some(nodkey_proto::notification::v1::EventTypes { event_types: vec![wrong.to_owned()] });
         let request = UpdateEndpointRequest { id: created.id.clone(), event_types, ..UpdateEndpointRequest::default() };
-        let refused = nodkey_server_sdk::Error::from(endpoints.update_endpoint(request).await.unwrap_err());
+        let refused = nodkey_client::Error::from(endpoints.update_endpoint(request).await.unwrap_err());
         assert_eq!(refused.reason, "VALIDATION_FAILED", "{wrong}");
         assert!(refused.to_string().contains("device.retired"), "{refused}");
     }

@@ -1,5 +1,6 @@
 //! Numbers that a person has to match, the request context shown beside them, and attackers who guess or deceive.
 
+use nodkey_client::{Expected, Kind, NewTrusonafication, ServiceName, is_success};
 use nodkey_kernel::challenge::MatchClaim;
 use nodkey_mobile_sdk::{Decision, Error as PhoneError, software::SoftwareKeyStore};
 use nodkey_proto::{
@@ -9,7 +10,6 @@ use nodkey_proto::{
     },
     trusonafication::v1::{NumberMatch, RequestContext},
 };
-use nodkey_server_sdk::{Expected, Kind, NewTrusonafication, ServiceName, is_success};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 

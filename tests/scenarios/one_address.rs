@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all};
+use nodkey_client::{AuthenticatedChannel, Credential, Kind, NewTrusonafication, Nodkey, ServiceName, is_success};
 use nodkey_gateway::Config;
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
@@ -13,7 +14,6 @@ use nodkey_proto::{
         WatchTrusonaficationsRequest, trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{AuthenticatedChannel, Credential, Kind, NewTrusonafication, Nodkey, ServiceName, is_success};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -106,8 +106,8 @@ async fn a_login_needs_no_other_address(world: &World) {
     assert!(is_success(&done.unwrap()));
     assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::Accepted);
     assert!(watch.next().await.is_none(), "and then it ends");
-    let expected = nodkey_server_sdk::Expected::accept().trusonafication(&id).user("ada");
-    nodkey_server_sdk::verify_evidence(&backend.evidence(&id).await.unwrap(), &backend.jwks().await.unwrap(), &expected).unwrap();
+    let expected = nodkey_client::Expected::accept().trusonafication(&id).user("ada");
+    nodkey_client::verify_evidence(&backend.evidence(&id).await.unwrap(), &backend.jwks().await.unwrap(), &expected).unwrap();
     assert_eq!(backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.len(), 1);
     assert_eq!(backend.deactivate_user("ada").await.unwrap(), [phone.device_identifier()]);
 }
@@ -150,7 +150,7 @@ async fn a_refusal_arrives_as_the_service_said_it(world: &World) {
     assert_eq!(unknown.kind, Kind::NotFound, "{unknown}");
     let too_long = GetTrusonaficationRequest { id: UNKNOWN.into(), wait_seconds: 61 };
     let refused = trusonafications(&backend).get_trusonafication(too_long).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "VALIDATION_FAILED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "VALIDATION_FAILED");
 }
 
 async fn a_message_above_its_limit_is_refused_and_custom_fields_have_room(world: &World) {
@@ -262,7 +262,7 @@ async fn each_relying_party_has_its_share_of_streams_and_what_is_given_up_is_giv
     let refused = [mine.watch_trusonafications(all()).await.unwrap_err(), mine.watch_trusonafication(one()).await.unwrap_err()];
     for (refused, reason) in refused.into_iter().zip(["TOO_MANY_STREAMS", "TOO_MANY_WAITS"]) {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-        assert_eq!(nodkey_server_sdk::Error::from(refused).reason, reason);
+        assert_eq!(nodkey_client::Error::from(refused).reason, reason);
     }
     // Others are not affected, nor are calls that hold nothing.
     theirs.watch_trusonafications(all()).await.unwrap();

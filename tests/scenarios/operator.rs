@@ -1,9 +1,9 @@
 //! What operators do, and the effect on everything else.
 
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     SetVerificationStatusRequest, VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use reqwest::Method;
 use serde_json::json;
 

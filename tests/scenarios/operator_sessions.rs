@@ -1,10 +1,10 @@
 //! Operators list and end their own sessions. Owners list and end those of others.
 
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     EndOperatorSessionRequest, ListAuditEntriesRequest, ListOperatorSessionsRequest, Role, audit_service_client::AuditServiceClient,
     operator_session_service_client::OperatorSessionServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use crate::{

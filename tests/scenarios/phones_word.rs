@@ -132,7 +132,7 @@ async fn what_a_phone_called_once_changes_nothing_again(world: &World) {
     // The response was lost: repeating has the same result.
     change(&first, &to_first).await.unwrap();
     change(&second, &to_second).await.unwrap();
-    let refused = nodkey_server_sdk::Error::from(change(&first, &to_first).await.unwrap_err());
+    let refused = nodkey_client::Error::from(change(&first, &to_first).await.unwrap_err());
     assert_eq!(refused.reason, "INVALID_PROOF", "{refused}");
     let now = tenant.backend.device(&device).await.unwrap();
     let [held] = now.presence_keys.as_slice() else { panic!("it has one") };

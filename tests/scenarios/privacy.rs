@@ -1,12 +1,12 @@
 //! Secrets, tokens, user identifiers and custom fields never appear in logs and metrics, whatever the log level.
 
+use nodkey_client::NewTrusonafication;
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey},
     random::Random,
 };
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::Role;
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 use serde_json::json;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use nodkey_client::{Kind, NewTrusonafication, ReceiptReason, ServiceName, is_success};
 use nodkey_mobile_sdk::{Decision, RejectReason};
 use nodkey_proto::{
     registry::v1::{PromptSettings, UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{ResetPromptBudgetRequest, Status, prompt_service_client::PromptServiceClient},
 };
-use nodkey_server_sdk::{Kind, NewTrusonafication, ReceiptReason, ServiceName, is_success};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 

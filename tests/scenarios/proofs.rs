@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nodkey_client::NewTrusonafication;
 use nodkey_kernel::{
     challenge::challenge_hash,
     dpop,
@@ -12,7 +13,6 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::software::SoftwareKeyStore;
 use nodkey_proto::binding::v1::{ListUserDevicesRequest, user_service_client::UserServiceClient};
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -210,7 +210,7 @@ async fn what_the_standards_let_a_phone_write_is_taken(world: &World) {
     let body = json!({"response": signed(&header.to_string(), &claims.to_string(), &key)}).to_string();
     let answer = http::phone(&world.http, &key, Method::POST, "/api/v2/trusonafication_responses", &body).await;
     assert_eq!((answer.status, answer.body["status"].as_str()), (200, Some("ACCEPTED")), "{}", answer.body);
-    let proven = tenant.prove(&asks.id, &nodkey_server_sdk::Expected::default()).await.unwrap();
+    let proven = tenant.prove(&asks.id, &nodkey_client::Expected::default()).await.unwrap();
     assert_eq!(proven.response.iat, 1_767_322_700, "and others can verify it");
 }
 

@@ -1,6 +1,7 @@
 //! Push notifications wake phones: without content, by any provider, and without delaying anything.
 
 use aws_lc_rs::signature::KeyPair as _;
+use nodkey_client::{AuthenticatedChannel, NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublicJwk, jws::Compact},
     random::Random,
@@ -12,7 +13,6 @@ use nodkey_proto::notification::v1::{
     push_configuration_service_client::PushConfigurationServiceClient, push_registration_service_client::PushRegistrationServiceClient,
     put_push_configuration_request::Credentials,
 };
-use nodkey_server_sdk::{AuthenticatedChannel, NewTrusonafication, ServiceName};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 

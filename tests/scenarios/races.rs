@@ -1,8 +1,8 @@
 //! Answers race with deactivations, under load.
 
+use nodkey_client::NewTrusonafication;
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{registry::v1::RelyingPartyLimits, trusonafication::v1::Status};
-use nodkey_server_sdk::NewTrusonafication;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

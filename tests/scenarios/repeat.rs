@@ -1,11 +1,11 @@
 //! A repeated call has no second effect. Of two different answers, one counts.
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{
     binding::v1::{CreateBindingRequest, binding_service_client::BindingServiceClient},
     trusonafication::v1::ListTrusonaficationsRequest,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
 
 use crate::{

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, pin::pin};
 
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
+use nodkey_client::{ServiceName, is_success};
 use nodkey_kernel::{jose::jws::Compact, key_statement::sign_key_statement};
 use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::{
     ListTrusonaficationsRequest, RotateSigningKeyRequest, Status, signing_key_service_client::SigningKeyServiceClient,
 };
-use nodkey_server_sdk::{ServiceName, is_success};
 
 use super::key_statements::{ByHand, key, refused};
 use crate::{

@@ -1,5 +1,6 @@
 //! The accepted format of requests: body, content type and host name, and that a request is neither a response nor a repetition.
 
+use nodkey_client::ServiceName;
 use nodkey_kernel::{
     time::Clock,
     trusona_mac::{authorization, body_md5, mac, string_to_sign},
@@ -7,7 +8,6 @@ use nodkey_kernel::{
 use nodkey_proto::registry::v1::{
     CreateCredentialResponse, SignatureSettings, UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use reqwest::{
     Client, Method, Response,
     header::{ALLOW, CONTENT_TYPE},

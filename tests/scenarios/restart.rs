@@ -3,8 +3,8 @@
 use std::{net::TcpListener, path::Path, process::Command};
 
 use axum::http::StatusCode;
+use nodkey_client::{NewTrusonafication, is_success};
 use nodkey_mobile_sdk::Decision;
-use nodkey_server_sdk::{NewTrusonafication, is_success};
 use tempfile::TempDir;
 
 use crate::{

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use nodkey_client::{Credential, Kind, Nodkey, OperatorKey, ServiceName};
 use nodkey_kernel::{jose::b64u, random::Random};
 use nodkey_proto::{
     FILE_DESCRIPTOR_SET,
     access::{ACCESS, Principal},
 };
-use nodkey_server_sdk::{Credential, Kind, Nodkey, OperatorKey, ServiceName};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
@@ -321,7 +321,7 @@ async fn bad_input_gets_its_reason_from_every_rpc(world: &World) {
             Operator => &operator,
         };
         let refused = call(client, &pool, method, &json.replace("UNKNOWN", UNKNOWN)).await.unwrap_err();
-        let refused = nodkey_server_sdk::Error::from(refused);
+        let refused = nodkey_client::Error::from(refused);
         assert_eq!(refused.reason, *reason, "{method} {json}: {refused}");
         assert!(refused.kind != Kind::Internal, "{method} {json}");
         assert!(*reason != "VALIDATION_FAILED" || !refused.field_violations.is_empty(), "{method} {json} names the field");
@@ -372,14 +372,14 @@ async fn tokens_that_no_list_answered_and_names_nobody_has_are_refused_by_every_
         }
         for request in requests {
             let refused = call(client, &pool, method, &request.to_string()).await.unwrap_err();
-            let refused = nodkey_server_sdk::Error::from(refused);
+            let refused = nodkey_client::Error::from(refused);
             assert_eq!(refused.reason, "VALIDATION_FAILED", "{method} {request}: {refused}");
         }
     }
     assert!(lists >= 10, "{lists}");
     let method = "trusonafication.v1.TrusonaficationService/ListTrusonafications";
     let refused = call(&tenant.backend, &pool, method, r#"{"deviceIdentifier": "a\u0000b"}"#).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "VALIDATION_FAILED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "VALIDATION_FAILED");
     let extremes = r#"{"createdAfter": "0001-01-01T00:00:00Z", "createdBefore": "9999-12-31T23:59:59Z"}"#;
     call(&tenant.backend, &pool, method, extremes).await.unwrap();
     let method = "notification.v1.DeliveryService/RedeliverMany";

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use nodkey_client::{
+    Evidence, EvidenceError, Expected, Fault, JoseError, Jwks, NewTrusonafication, ReceiptStatus, ServiceName, verify_evidence,
+    verify_receipt, verify_result,
+};
 use nodkey_kernel::{jose::jws::Compact, time::Timestamp};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
@@ -11,10 +15,6 @@ use nodkey_proto::{
         ListSigningKeysRequest, RotateSigningKeyRequest, SigningKey, signing_key_service_client::SigningKeyServiceClient as RegistryKeys,
     },
     trusonafication::v1::{self as trusonafication, signing_key_service_client::SigningKeyServiceClient as TrusonaficationKeys},
-};
-use nodkey_server_sdk::{
-    Evidence, EvidenceError, Expected, Fault, JoseError, Jwks, NewTrusonafication, ReceiptStatus, ServiceName, verify_evidence,
-    verify_receipt, verify_result,
 };
 use reqwest::Method;
 

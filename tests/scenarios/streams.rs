@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt as _};
+use nodkey_client::NewTrusonafication;
 use nodkey_mobile_sdk::{Error, PhoneEvent};
-use nodkey_server_sdk::NewTrusonafication;
 
 use super::prompts::scan;
 use crate::world::{PATIENCE, Tenant, World};

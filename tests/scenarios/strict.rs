@@ -1,6 +1,7 @@
 //! Input that would have no effect is refused, with messages of our own: unknown members, parameters and names, values that cannot be
 //! changed, invalid times, keys that cannot be encrypted to.
 
+use nodkey_client::{Error, Kind, ServiceName};
 use nodkey_kernel::{
     id::RelyingPartyId,
     jose::{Algorithm, PrivateKey, b64u},
@@ -13,7 +14,6 @@ use nodkey_proto::{
     notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient},
     trusonafication::v1::ListTrusonaficationsRequest,
 };
-use nodkey_server_sdk::{Error, Kind, ServiceName};
 use prost_reflect::DescriptorPool;
 use reqwest::Method;
 use serde_json::{Value, json};

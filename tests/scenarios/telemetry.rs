@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
     registry::v1::{AuditEntry, ListAuditEntriesRequest, audit_service_client::AuditServiceClient},
@@ -9,7 +10,6 @@ use nodkey_proto::{
         CreateTrusonaficationRequest, create_trusonafication_request::Target, trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use opentelemetry_proto::tonic::{
     metrics::v1::metric::Data,
     trace::v1::{Span, span::SpanKind},

@@ -1,5 +1,6 @@
 //! Nothing of another relying party can be read, guessed or influenced.
 
+use nodkey_client::{Credential, Kind, NewTrusonafication, Nodkey, ServiceName};
 use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
 use nodkey_proto::{
     registry::v1::{
@@ -8,7 +9,6 @@ use nodkey_proto::{
     },
     trusonafication::v1::ListTrusonaficationsRequest,
 };
-use nodkey_server_sdk::{Credential, Kind, NewTrusonafication, Nodkey, ServiceName};
 use reqwest::Method;
 
 use crate::{

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use nodkey_client::{Kind as ErrorKind, Nodkey};
 use nodkey_kernel::{
     dpop,
     id::RelyingPartyId,
@@ -17,7 +18,6 @@ use nodkey_proto::{
     trusonafication::v1::ListTrusonaficationsRequest,
 };
 use nodkey_runtime::service_token;
-use nodkey_server_sdk::{Kind as ErrorKind, Nodkey};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MapKey, MessageDescriptor, Value as Proto};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ async fn no_rpc_takes_nul_in_any_of_its_texts(world: &World) {
                 refusals.push(send(gateway.channel(service), PathAndQuery::try_from(*path).unwrap(), request).await);
             }
             for refused in refusals {
-                let refused = nodkey_server_sdk::Error::from(refused.unwrap_err());
+                let refused = nodkey_client::Error::from(refused.unwrap_err());
                 assert_eq!((refused.kind, refused.reason.as_str()), (ErrorKind::Invalid, "VALIDATION_FAILED"), "{path} {field}: {refused}");
                 let named = refused.field_violations.iter().map(|violation| violation.field.split(['.', '[']).collect::<Vec<_>>());
                 assert!(named.flatten().any(|part| part == field), "{path} {field}: {refused:?}");

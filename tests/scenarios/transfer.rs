@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     jose::{Audience, PrivateKey},
     key_statement::PresenceKind,
@@ -21,7 +22,6 @@ use nodkey_proto::{
     },
     trusonafication::v1::Status,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;

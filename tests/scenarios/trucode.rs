@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use nodkey_client::{NewTrusonafication, ServiceName, is_success};
 use nodkey_kernel::jose::b64u_decode;
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::registry::v1::{TruCodeSettings, UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient};
-use nodkey_server_sdk::{NewTrusonafication, ServiceName, is_success};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 

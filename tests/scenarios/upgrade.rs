@@ -13,8 +13,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use nodkey_client::{Expected, is_success};
 use nodkey_mobile_sdk::Decision;
-use nodkey_server_sdk::{Expected, is_success};
 use reqwest::Method;
 use serde_json::json;
 use tokio::{

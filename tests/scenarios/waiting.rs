@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
+use nodkey_client::{Evidence, Expected, Jwks, NewTrusonafication, verify_evidence};
 use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status, Trusonafication};
-use nodkey_server_sdk::{Evidence, Expected, Jwks, NewTrusonafication, verify_evidence};
 use reqwest::Method;
 use serde_json::json;
 

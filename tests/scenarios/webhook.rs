@@ -6,6 +6,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use nodkey_client::{
+    AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
+    verify_webhook,
+};
 use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
@@ -16,10 +20,6 @@ use nodkey_proto::{
         UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
     },
     registry::v1::{DisableRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
-};
-use nodkey_server_sdk::{
-    AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
-    verify_webhook,
 };
 use reqwest::Method;
 
@@ -193,7 +193,7 @@ async fn a_second_exchange_leaves_the_secret_of_a_receiver_good_and_one_too_many
     for _ in 0..4 {
         secrets.push(rotate(Some(3_600)).await.unwrap().secret);
     }
-    let refused = nodkey_server_sdk::Error::from(rotate(Some(3_600)).await.unwrap_err());
+    let refused = nodkey_client::Error::from(rotate(Some(3_600)).await.unwrap_err());
     assert_eq!(refused.reason, "TOO_MANY_KEYS", "{refused}");
     canceled(&tenant).await;
     let told = receiving.next().await;
@@ -270,9 +270,9 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_lat
 
     let many = RedeliverManyRequest { since: Some(timestamp(began)), endpoint_id: id.clone(), ..RedeliverManyRequest::default() };
     let refused = deliveries(&tenant).redeliver_many(many.clone()).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "ENDPOINT_DISABLED");
     let refused = deliveries(&tenant).redeliver(RedeliverRequest { id: exhausted.id }).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "ENDPOINT_DISABLED");
     assert!(switch(&tenant, &id, true).await.enabled);
     assert_eq!(deliveries(&tenant).redeliver_many(many.clone()).await.unwrap().into_inner().count, 2);
     let told = [receiving.next().await, receiving.next().await].map(|told| told.body["data"]["id"].as_str().unwrap().to_owned());
@@ -360,7 +360,7 @@ async fn addresses_within_the_network_are_refused_when_they_are_named(world: &Wo
     for url in ["https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[fd00:ec2::254]/", "https://example.com:22/"] {
         let request = CreateEndpointRequest { url: url.to_owned(), ..CreateEndpointRequest::default() };
         let refused = endpoints(&tenant).create_endpoint(request).await.unwrap_err();
-        assert_eq!(nodkey_server_sdk::Error::from(refused).field_violations[0].field, "url", "{url}");
+        assert_eq!(nodkey_client::Error::from(refused).field_violations[0].field, "url", "{url}");
         let ask = NewTrusonafication::user("ada", "log in", "Acme").callback_url(url);
         let refused = tenant.backend.create_trusonafication(ask).await.unwrap_err();
         assert_eq!(refused.field_violations[0].field, "callback_url", "{url}");
@@ -375,7 +375,7 @@ async fn there_is_an_end_to_endpoints(world: &World) {
         client.create_endpoint(request.clone()).await.unwrap();
     }
     let refused = client.create_endpoint(request).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "TOO_MANY_ENDPOINTS");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "TOO_MANY_ENDPOINTS");
 }
 
 fn long_ago() -> Timestamp {
@@ -402,5 +402,5 @@ async fn a_test_is_sent_to_one_endpoint_alone_one_at_a_time_and_to_none_that_is_
     assert!(other.is_quiet());
     switch(&tenant, &id, false).await;
     let refused = test().await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "ENDPOINT_DISABLED");
 }

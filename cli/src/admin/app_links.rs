@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     AndroidApp, AppLinks, GetAppLinksRequest, SetAppLinksRequest, app_link_service_client::AppLinkServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{Admin, answer, request};

@@ -1,8 +1,8 @@
 //! `nodkey admin audit`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{AuditEntry, ListAuditEntriesRequest, ListAuditRecordsRequest, audit_service_client::AuditServiceClient};
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

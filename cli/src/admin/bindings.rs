@@ -1,11 +1,11 @@
 //! `nodkey admin bindings`.
 
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::ServiceName;
 use nodkey_proto::binding::v1::{
     ActivateBindingRequest, Binding, BindingState, CreateBindingRequest, DeactivateBindingRequest, GetBindingRequest, ListBindingsRequest,
     binding_service_client::BindingServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

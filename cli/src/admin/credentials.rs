@@ -1,11 +1,11 @@
 //! `nodkey admin credentials`.
 
 use clap::{Subcommand, ValueEnum};
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, Credential, CredentialKind, DisableCredentialRequest, ListCredentialsRequest,
     credential_service_client::CredentialServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::ServiceName;
 use nodkey_kernel::time::Timestamp;
 use nodkey_proto::convert::timestamp;
 use nodkey_proto::notification::v1::{
     Attempt, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest,
     delivery_service_client::DeliveryServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 use tonic::Request;
 

@@ -1,11 +1,11 @@
 //! `nodkey admin devices`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     ApproveDeviceKeysRequest, Device, GetDeviceRequest, ListDevicesRequest, PresenceKey, RetireDeviceRequest,
     device_service_client::DeviceServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use super::{

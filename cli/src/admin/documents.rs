@@ -1,11 +1,11 @@
 //! `nodkey admin documents`.
 
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
     SetVerificationStatusRequest, VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::ServiceName;
 use nodkey_proto::notification::v1::{
     CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, Endpoint, EventTypes, GetEndpointRequest, ListEndpointsRequest,
     RotateEndpointKeysRequest, UpdateEndpointRequest, endpoint_service_client::EndpointServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::ServiceName;
 use nodkey_proto::{
     registry::v1::{ListSigningKeysRequest, RotateSigningKeyRequest, SigningKey, signing_key_service_client::SigningKeyServiceClient},
     status::v1::{CountSealedRequest, ResealRequest, vault_service_client::VaultServiceClient},
     trusonafication::v1 as trusonafication,
 };
-use nodkey_server_sdk::ServiceName;
 use prost_types::Timestamp;
 use serde_json::json;
 

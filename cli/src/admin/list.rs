@@ -32,7 +32,7 @@ where
     output::page(admin.json, columns, &records, &next)
 }
 
-async fn collect<F>(page: PageArgs, mut fetch: F) -> Result<(Vec<Record>, String), nodkey_server_sdk::Error>
+async fn collect<F>(page: PageArgs, mut fetch: F) -> Result<(Vec<Record>, String), nodkey_client::Error>
 where
     F: AsyncFnMut(i32, String) -> Result<(Vec<Record>, String), Status>,
 {

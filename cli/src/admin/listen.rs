@@ -13,9 +13,9 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
+use nodkey_client::{InvalidWebhook, Jwks, Nodkey, ServiceName, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
 use nodkey_kernel::{error::chain, time::Clock, webhook};
 use nodkey_proto::notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient};
-use nodkey_server_sdk::{InvalidWebhook, Jwks, Nodkey, ServiceName, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;

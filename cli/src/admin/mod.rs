@@ -29,8 +29,8 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use nodkey_client::{Error, Kind, Nodkey, ServiceName};
 use nodkey_kernel::random::Random;
-use nodkey_server_sdk::{Error, Kind, Nodkey, ServiceName};
 use tonic::{Request, Response, Status};
 
 use crate::{

@@ -1,11 +1,11 @@
 //! `nodkey admin operators`.
 
 use clap::{Subcommand, ValueEnum};
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     DisableOperatorRequest, Invitation, InviteOperatorRequest, ListOperatorsRequest, Operator, RenewInvitationRequest, Role,
     UpdateOperatorRequest, operator_service_client::OperatorServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

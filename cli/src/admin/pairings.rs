@@ -1,8 +1,8 @@
 //! `nodkey admin pairings`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::trusonafication::v1::{GetPairingRequest, tru_code_service_client::TruCodeServiceClient};
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{Admin, answer, request};

@@ -1,11 +1,11 @@
 //! `nodkey admin prompts`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::trusonafication::v1::{
     GetPromptBudgetRequest, PromptBudget, PromptHold, ReleasePromptHoldRequest, ResetPromptBudgetRequest,
     prompt_service_client::PromptServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use super::{Admin, answer, request, values::time};

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
+use nodkey_client::ServiceName;
 use nodkey_proto::notification::v1::{
     ApnsCredentials, DeletePushConfigurationRequest, FcmCredentials, GetPushRegistrationRequest, ListPushConfigurationsRequest,
     PushConfiguration, PushProvider, PutPushConfigurationRequest, WebPushCredentials,
     push_configuration_service_client::PushConfigurationServiceClient, push_registration_service_client::PushRegistrationServiceClient,
     put_push_configuration_request::Credentials,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

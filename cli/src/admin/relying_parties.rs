@@ -1,11 +1,11 @@
 //! `nodkey admin relying-parties`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesRequest, RelyingParty,
     UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{

@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::registry::v1::{
     GetRetentionPolicyRequest, PutRetentionPolicyRequest, RetentionPolicy, retention_service_client::RetentionServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use super::{Admin, answer, request};

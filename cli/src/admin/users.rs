@@ -1,10 +1,10 @@
 //! `nodkey admin users`.
 
 use clap::Subcommand;
+use nodkey_client::ServiceName;
 use nodkey_proto::binding::v1::{
     FreezeUserRequest, GetUserRequest, ListUsersRequest, ReleaseUserRequest, User, user_service_client::UserServiceClient,
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use super::{

@@ -7,7 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::body::Incoming;
 use indicatif::ProgressBar;
-use nodkey_server_sdk::NewTrusonafication;
+use nodkey_client::NewTrusonafication;
 
 use super::{
     fleet,

@@ -12,12 +12,12 @@ use h2::{
     client::{Builder, SendRequest},
 };
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
+use nodkey_client::is_terminal;
 use nodkey_kernel::{id::EventId, jose::hs256, random::Random, time::Clock};
 use nodkey_proto::trusonafication::v1::{
     CreateTrusonaficationRequest, CreateTrusonaficationResponse, Status, Trusonafication, WatchTrusonaficationRequest,
     create_trusonafication_request::Target,
 };
-use nodkey_server_sdk::is_terminal;
 use prost::Message;
 use serde::Serialize;
 

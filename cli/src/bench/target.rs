@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use nodkey_client::{Credential, Endpoints, Nodkey, ServiceName};
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, PromptSettings, RelyingPartyLimits, UpdateRelyingPartyRequest,
     credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use serde::Deserialize;
 
 use super::{grpc, http::Server};

@@ -8,8 +8,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use h2::client::{Builder, SendRequest};
 use http::{Request, StatusCode, header};
 use indicatif::ProgressBar;
+use nodkey_client::NewTrusonafication;
 use nodkey_kernel::{time::Clock, trusona_mac};
-use nodkey_server_sdk::NewTrusonafication;
 use tokio::task::JoinSet;
 
 use super::{

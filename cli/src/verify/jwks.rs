@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nodkey_server_sdk::Jwks;
+use nodkey_client::Jwks;
 use reqwest::header::CACHE_CONTROL;
 use url::{Host, Url};
 

@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::{Span, SpanRelativeTo};
+use nodkey_client::{Evidence, Expected, Level, verify_evidence};
 use nodkey_kernel::time::Clock;
-use nodkey_server_sdk::{Evidence, Expected, Level, verify_evidence};
 use serde_json::Value;
 
 use self::verdict::Verdict;

@@ -1,7 +1,7 @@
 //! Shows everything that was signed, as names and values.
 
+use nodkey_client::{Certification, ChallengeClaims, Level, ResponseClaims, Unreceipted, VerifiedEvidence};
 use nodkey_kernel::time::Timestamp;
-use nodkey_server_sdk::{Certification, ChallengeClaims, Level, ResponseClaims, Unreceipted, VerifiedEvidence};
 use serde_json::{Value, json};
 
 use crate::output::{Record, record};

@@ -1,6 +1,6 @@
 //! The verdict on evidence.
 
-use nodkey_server_sdk::{EvidenceError, Expectation, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence};
+use nodkey_client::{EvidenceError, Expectation, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence};
 use serde::Serialize;
 
 use super::show;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nodkey_client::{Credential, Kind, Nodkey};
 use nodkey_kernel::{
     time::{Clock, Timestamp},
     trusona_mac,
@@ -22,7 +23,6 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::token;
-use nodkey_server_sdk::{Credential, Kind, Nodkey};
 use reqwest::Method;
 use tonic::Code;
 

@@ -5,6 +5,7 @@ mod backends;
 mod operators;
 mod webhooks;
 
+use nodkey_client::{Expected, NewTrusonafication, verify_evidence};
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, ResponseClaims, challenge_hash},
@@ -21,7 +22,6 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::service_token;
-use nodkey_server_sdk::{Expected, NewTrusonafication, verify_evidence};
 use tonic::{Code, Request, service::interceptor::InterceptedService, transport::Channel};
 
 use super::access::channels;

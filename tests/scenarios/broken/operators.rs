@@ -163,7 +163,7 @@ async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     let mut sessions = OperatorSessionServiceClient::new(gateway.to(ServiceName::Registry));
     let request = CreateOperatorSessionRequest { trusonafication_id: pending.challenge.jti.clone(), ..Default::default() };
     let refused = sessions.create_operator_session(request).await.unwrap_err();
-    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "SIGN_IN_NOT_ACCEPTED");
+    assert_eq!(nodkey_client::Error::from(refused).reason, "SIGN_IN_NOT_ACCEPTED");
     // Nor does a sign-in count as a confirmation.
     let mut other = Browser::new(&world.http);
     scan(&mut other, &phone).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use nodkey_client::{InvalidWebhook, WebhookHeaders, WebhookTrust, verify_webhook};
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, b64u, b64u_decode, hmac_sha256, jws},
     random::Random,
@@ -13,7 +14,6 @@ use nodkey_proto::{
     notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient},
     trusonafication::v1::{SignResultRequest, trusonafication_service_client::TrusonaficationServiceClient},
 };
-use nodkey_server_sdk::{InvalidWebhook, WebhookHeaders, WebhookTrust, verify_webhook};
 use serde_json::{Value, json};
 
 use super::{ServiceName, Thief, log_in};
@@ -40,7 +40,7 @@ async fn whoever_has_the_secret_of_an_endpoint_tells_it_of_no_accept_that_was_no
     for tenant in [&neighbour, &tenant] {
         let phone = tenant.active("ada").await;
         let mut told = receiver(Vec::new()).await;
-        let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(nodkey_server_sdk::ServiceName::Notification));
+        let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(nodkey_client::ServiceName::Notification));
         let request = CreateEndpointRequest { url: told.url.clone(), ..CreateEndpointRequest::default() };
         secret = endpoints.create_endpoint(request).await.unwrap().into_inner().secret;
         for (decision, kept) in [(Answer::Accept, &mut accepted), (Answer::Reject, &mut rejected)] {

@@ -3,6 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use axum::http::StatusCode;
+use nodkey_client::{
+    AuthenticatedChannel, NewTrusonafication, Nodkey as Backend, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
+    verify_webhook,
+};
 use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_proto::{
     convert::timestamp,
@@ -11,10 +15,6 @@ use nodkey_proto::{
         WatchDeliveriesRequest, WatchDeliveriesResponse, delivery_service_client::DeliveryServiceClient,
         endpoint_service_client::EndpointServiceClient,
     },
-};
-use nodkey_server_sdk::{
-    AuthenticatedChannel, NewTrusonafication, Nodkey as Backend, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
-    verify_webhook,
 };
 use serde_json::{Value, json};
 use tonic::Streaming;
@@ -180,7 +180,7 @@ async fn a_stream_continues_where_another_broke_off(world: &World) {
     assert_eq!(continued, missed);
     let long_ago = Some(timestamp(Timestamp::from_micros(Clock::system().now().as_micros() - 3_700_000_000)));
     let request = WatchDeliveriesRequest { created_after: long_ago, ..WatchDeliveriesRequest::default() };
-    let refused = nodkey_server_sdk::Error::from(deliveries(&tenant.backend).watch_deliveries(request).await.unwrap_err());
+    let refused = nodkey_client::Error::from(deliveries(&tenant.backend).watch_deliveries(request).await.unwrap_err());
     assert_eq!((refused.reason.as_str(), refused.field_violations[0].field.as_str()), ("VALIDATION_FAILED", "created_after"));
 }
 
@@ -192,7 +192,7 @@ async fn there_is_an_end_to_streams(world: &World) {
     }
     let mut client = deliveries(&tenant.backend);
     let refused = client.watch_deliveries(WatchDeliveriesRequest::default()).await.unwrap_err();
-    let refused = nodkey_server_sdk::Error::from(refused);
+    let refused = nodkey_client::Error::from(refused);
     assert_eq!(refused.reason, "TOO_MANY_STREAMS", "{refused}");
     assert!(refused.retry_after.is_some());
     // Others have their own, and what is given up is free again.

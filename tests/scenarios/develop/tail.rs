@@ -1,12 +1,12 @@
 //! `GET /api/v2/requests` and `nodkey requests tail`.
 
 use futures_util::StreamExt as _;
+use nodkey_client::NewTrusonafication;
 use nodkey_kernel::jose::hs256;
 use nodkey_proto::{
     registry::v1::{CreateCredentialResponse, CredentialKind, Role},
     trusonafication::v1::ListTrusonaficationsRequest,
 };
-use nodkey_server_sdk::NewTrusonafication;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 

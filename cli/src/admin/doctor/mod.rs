@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use nodkey_client::{Error, Kind, ServiceName};
 use nodkey_kernel::time::Clock;
 use nodkey_proto::{
     registry::v1::{ListSigningKeysRequest, signing_key_service_client::SigningKeyServiceClient},
@@ -17,7 +18,6 @@ use nodkey_proto::{
         vault_service_client::VaultServiceClient,
     },
 };
-use nodkey_server_sdk::{Error, Kind, ServiceName};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tonic::Request;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use nodkey_client::{ServiceName, is_success};
 use nodkey_kernel::{custom_fields::CustomFields, time::Clock};
 use nodkey_proto::{
     convert, rest,
@@ -12,7 +13,6 @@ use nodkey_proto::{
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{ServiceName, is_success};
 
 use super::{
     super::{Admin, answer, request, request_id},

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
-use nodkey_server_sdk::{AuthenticatedChannel, ServiceName};
+use nodkey_client::{AuthenticatedChannel, ServiceName};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{Bound, Measured};

@@ -140,7 +140,7 @@ struct Envelope<'a> {
 /// `body` must be the exact bytes of the body, before anything has parsed them.
 ///
 /// ```
-/// # use nodkey_server_sdk::{Jwks, WebhookHeaders, WebhookTrust, verify_webhook};
+/// # use nodkey_client::{Jwks, WebhookHeaders, WebhookTrust, verify_webhook};
 /// # let (key, body, jwks, relying_party) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b"{}", &Jwks::default(), "");
 /// let headers = WebhookHeaders { id: "01890a5d", timestamp: "1614265330", signature: "v1,AAAA" };
 /// let trust = WebhookTrust { key, jwks, relying_party };

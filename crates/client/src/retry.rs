@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    const SPEC: &str = include_str!("../../spec/server.json");
+    const SPEC: &str = include_str!("../../../sdk/spec/server.json");
 
     fn codes(spec: &serde_json::Value, name: &str) -> Vec<i32> {
         let codes = spec["retry"][name].as_array().unwrap().iter();

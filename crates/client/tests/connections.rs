@@ -8,10 +8,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, Request, Response};
+use nodkey_client::{Credential, Endpoints, NewTrusonafication, Nodkey};
 use nodkey_proto::trusonafication::v1::{
     CreateTrusonaficationRequest, CreateTrusonaficationResponse, Status, Trusonafication, WatchResultsRequest, WatchResultsResponse,
 };
-use nodkey_server_sdk::{Credential, Endpoints, NewTrusonafication, Nodkey};
 use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 
