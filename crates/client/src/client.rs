@@ -28,14 +28,17 @@ use crate::{
     AuthenticatedChannel, Created, Credential, Error, Evidence, NewTrusonafication,
     auth::Signer,
     is_terminal,
-    retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken, pause},
+    retry::{LASTED, ended_early, is_passing, pause, reconnect_pause},
     waits::Waits,
+    watch::watch_within,
 };
 
 /// Timeout of one attempt of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Maximum size of a response: custom fields of 1 MB, a hundred per page.
-const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+/// How long a wait lasts whose caller names no limit.
+pub const WAIT: Duration = Duration::from_mins(5);
+/// Maximum size of a response: at worst 500 items with custom fields of 1 MB.
+pub const MAX_MESSAGE: usize = 512 * 1024 * 1024;
 
 /// The addresses of a Nodkey deployment.
 #[derive(Clone, Debug)]
@@ -297,30 +300,44 @@ impl Nodkey {
         Ok(stream.into_inner().map_err(Error::from))
     }
 
-    /// Waits for the terminal state. Concurrent waits share one stream per thousand. A refusal that concerns one trusonafication fails only
-    /// that wait. A lost connection is reopened after a growing, randomized pause, and so is a stream that the server has no capacity for.
-    /// If the server does not come back within about a minute, the wait fails.
+    /// Streams the states as [`Nodkey::watch`] does, each once, and opens the stream again as [`Nodkey::wait_for`] does.
+    pub fn watch_for(&self, id: &str, limit: Duration) -> impl Stream<Item = Result<Trusonafication, Error>> + Send + use<> {
+        watch_within(self.trusonafications(), self.random.clone(), id, limit)
+    }
+
+    /// Waits for the terminal state, for [`WAIT`] at most.
     pub async fn wait(&self, id: &str) -> Result<Trusonafication, Error> {
-        match self.waits.wait(|| self.trusonafications(), &self.random, id).await {
-            Err(status) if status.code() == tonic::Code::Unimplemented => self.wait_alone(id).await,
-            end => Ok(end?),
-        }
+        self.wait_for(id, WAIT).await
+    }
+
+    /// Waits for the terminal state. Concurrent waits share one stream per thousand. A refusal that concerns one trusonafication fails only
+    /// that wait. A lost connection is reopened after a growing, randomized pause, and so is a stream that the server has no capacity for,
+    /// however often: until `limit` is over, and the wait fails with `DEADLINE_EXCEEDED`.
+    pub async fn wait_for(&self, id: &str, limit: Duration) -> Result<Trusonafication, Error> {
+        let end = async {
+            match self.waits.wait(|| self.trusonafications(), &self.random, id).await {
+                Err(status) if status.code() == tonic::Code::Unimplemented => self.wait_alone(id).await,
+                end => end,
+            }
+        };
+        self.waits.within(limit, end).await
     }
 
     /// Waits on separate streams: servers of the previous release have no other.
-    async fn wait_alone(&self, id: &str) -> Result<Trusonafication, Error> {
-        let mut failures = 0;
+    async fn wait_alone(&self, id: &str) -> Result<Trusonafication, Status> {
+        let mut failures = 0_u32;
         loop {
             let began = Instant::now();
             let status = match self.end(id).await {
                 Ok(end) => return Ok(end),
                 Err(status) => status,
             };
-            failures = if began.elapsed() < LASTED { failures + 1 } else { 1 };
-            if !is_broken(&status) || failures > RECONNECTS {
-                return Err(status.into());
+            failures = if began.elapsed() < LASTED { failures.saturating_add(1) } else { 1 };
+            if !is_passing(&status) {
+                return Err(status);
             }
-            sleep(backoff(&self.random, failures)).await;
+            self.waits.note(Some(&status));
+            sleep(reconnect_pause(&self.random, &status, failures)).await;
         }
     }
 
@@ -328,6 +345,7 @@ impl Nodkey {
     async fn end(&self, id: &str) -> Result<Trusonafication, Status> {
         let request = WatchTrusonaficationRequest { id: id.into() };
         let mut states = self.trusonafications().watch_trusonafication(request).await?.into_inner();
+        self.waits.note(None);
         while let Some(state) = states.message().await? {
             if is_terminal(state.status()) {
                 // Read to the end: abandoning a call counts as misbehavior of the server, and 1,024 of them end the connection.

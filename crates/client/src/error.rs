@@ -38,6 +38,18 @@ impl Error {
             retry_after: None,
         }
     }
+
+    /// The time-out of a wait is over.
+    pub(crate) fn late(limit: Duration, trouble: Option<String>) -> Self {
+        let trouble = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+        Self {
+            kind: Kind::Unavailable,
+            reason: "DEADLINE_EXCEEDED".into(),
+            message: format!("no result within {} seconds{trouble}", limit.as_secs_f64()),
+            field_violations: vec![],
+            retry_after: None,
+        }
+    }
 }
 
 impl From<Status> for Error {

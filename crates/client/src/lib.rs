@@ -24,10 +24,11 @@ mod error;
 mod retry;
 mod trusonafication;
 mod waits;
+mod watch;
 mod webhook;
 
 pub use auth::{AuthenticatedChannel, Credential, InvalidCredential};
-pub use client::{Endpoints, Nodkey, ServiceName};
+pub use client::{Endpoints, MAX_MESSAGE, Nodkey, ServiceName, WAIT};
 pub use error::Error;
 pub use nodkey_kernel::{
     challenge::{ChallengeClaims, Decision, ResponseClaims},

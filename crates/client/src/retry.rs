@@ -6,8 +6,6 @@ use nodkey_kernel::random::Random;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// Maximum number of times in a row that an interrupted wait is restarted.
-pub(crate) const RECONNECTS: u32 = 30;
 /// A stream that lasted this long began successfully: a failure after it is not one in a row.
 pub(crate) const LASTED: Duration = Duration::from_mins(1);
 
@@ -19,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const MOST: u32 = 5_000;
 
 /// A pause with full jitter: after the first failure up to 100 ms, then doubling.
-pub(crate) fn backoff(random: &Random, failures: u32) -> Duration {
+fn backoff(random: &Random, failures: u32) -> Duration {
     let most = (100 << failures.saturating_sub(1).min(6)).min(MOST);
     Duration::from_millis(random.below(most + 1).into())
 }
@@ -53,6 +51,17 @@ pub(crate) fn is_broken(status: &Status) -> bool {
         Code::Cancelled | Code::Unknown | Code::Internal => status.get_error_details().error_info().is_none(),
         _ => false,
     }
+}
+
+/// Whether a stream that failed like this is opened again. An exhausted quota is temporary, and the waits do not block others.
+pub(crate) fn is_passing(status: &Status) -> bool {
+    is_broken(status) || status.code() == Code::ResourceExhausted
+}
+
+/// The pause before a stream that failed is opened again: as long as the server asks, or a random one.
+pub(crate) fn reconnect_pause(random: &Random, status: &Status, failures: u32) -> Duration {
+    let asked = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+    asked.map_or_else(|| backoff(random, failures), |asked| asked.min(LONGEST_PAUSE))
 }
 
 /// The status of a stream that ended early; it is not shown to callers.

@@ -26,8 +26,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    AuthenticatedChannel,
-    retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken},
+    AuthenticatedChannel, Error,
+    retry::{LASTED, ended_early, is_passing, reconnect_pause},
 };
 
 /// Maximum number that a server watches on one stream.
@@ -60,7 +60,24 @@ impl Watch for TrusonaficationServiceClient<AuthenticatedChannel> {
 
 /// The streams of a client.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Waits(Arc<Mutex<Vec<Shared>>>);
+pub(crate) struct Waits {
+    streams: Arc<Mutex<Vec<Shared>>>,
+    trouble: Trouble,
+}
+
+/// Why there are no results at the moment.
+#[derive(Clone, Debug, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -76,7 +93,7 @@ struct Wanted {
 }
 
 impl Waits {
-    /// Returns a trusonafication once it is over. [`Code::Unimplemented`]: this server can only watch one per stream.
+    /// Returns a trusonafication once it is over, whatever the number of failures until then. [`Code::Unimplemented`]: this server can only watch one per stream.
     pub(crate) async fn wait<W: Watch>(&self, client: impl Fn() -> W, random: &Random, id: &str) -> Answer {
         loop {
             let (answer, answered) = oneshot::channel();
@@ -88,9 +105,22 @@ impl Waits {
         }
     }
 
+    /// Ends a wait, on these streams or on one of its own, once `limit` is over.
+    pub(crate) async fn within(&self, limit: Duration, wait: impl Future<Output = Answer>) -> Result<Trusonafication, Error> {
+        match timeout(limit, wait).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Error::late(limit, self.trouble.get())),
+        }
+    }
+
+    /// Notes why a wait goes on, for [`Waits::within`]; `None`: it is because there is no result yet.
+    pub(crate) fn note(&self, trouble: Option<&Status>) {
+        self.trouble.set(trouble.map(|status| status.message().to_owned()).filter(|message| !message.is_empty()));
+    }
+
     /// Takes a slot on a stream with a free one, or on a new stream.
     fn want<W: Watch>(&self, client: &impl Fn() -> W, random: &Random, mut wanted: Wanted) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.retain(|stream| !stream.wanted.is_closed());
         for stream in streams.iter().filter(|stream| stream.places.load(Ordering::Relaxed) < MOST) {
             stream.places.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +134,7 @@ impl Waits {
         let places = Arc::new(AtomicUsize::new(1));
         // The channel has capacity for one.
         let _ = sender.try_send(wanted);
-        tokio::spawn(Task::new(client(), random.clone(), Arc::clone(&places), receiver).run());
+        tokio::spawn(Task::new(client(), random.clone(), Arc::clone(&places), receiver, self.trouble.clone()).run());
         streams.push(Shared { wanted: sender, places });
     }
 }
@@ -119,11 +149,12 @@ struct Task<W> {
     places: Arc<AtomicUsize>,
     /// Failures in a row, without a result or a lasting stream in between.
     failures: u32,
+    trouble: Trouble,
 }
 
 impl<W: Watch> Task<W> {
-    fn new(client: W, random: Random, places: Arc<AtomicUsize>, wanted: mpsc::Receiver<Wanted>) -> Self {
-        Self { client, random, wanted, waiting: HashMap::new(), watched: HashSet::new(), places, failures: 0 }
+    fn new(client: W, random: Random, places: Arc<AtomicUsize>, wanted: mpsc::Receiver<Wanted>, trouble: Trouble) -> Self {
+        Self { client, random, wanted, waiting: HashMap::new(), watched: HashSet::new(), places, failures: 0, trouble }
     }
 
     async fn run(mut self) {
@@ -149,19 +180,20 @@ impl<W: Watch> Task<W> {
         }
     }
 
-    /// Pauses before the next stream, or fails all waits.
+    /// Pauses before the next stream, or fails all waits. However often it failed: each wait ends by its own time-out.
     async fn failed(&mut self, status: &Status, begun: bool) {
-        self.failures += 1;
-        // An exhausted quota is temporary, and the waits do not block others.
-        let passing = is_broken(status) || status.code() == Code::ResourceExhausted;
-        if !passing || self.failures > RECONNECTS {
+        self.failures = self.failures.saturating_add(1);
+        if !is_passing(status) {
             self.fail(status);
             self.failures = 0;
-        } else if begun && self.failures == 1 {
+            return;
+        }
+        self.trouble.set(Some(status.message().to_owned()).filter(|message| !message.is_empty()));
+        if begun && self.failures == 1 {
             // There was no failure before: a server stops, or the stream is old, and other clients return at the same time.
             sleep(Duration::from_millis(self.random.below(SPREAD).into())).await;
         } else {
-            sleep(backoff(&self.random, self.failures)).await;
+            sleep(reconnect_pause(&self.random, status, self.failures)).await;
         }
     }
 
@@ -170,11 +202,12 @@ impl<W: Watch> Task<W> {
         let (ids, receiver) = mpsc::channel(MOST);
         let mut again: Vec<String> = self.watched.iter().cloned().collect();
         self.send(&ids, &mut again);
-        let mut client = self.client.clone();
+        let (mut client, trouble) = (self.client.clone(), self.trouble.clone());
         // A proxy may hold back the response headers until there is a result: send more ids meanwhile.
         let stream = async move {
             let results = client.watch(receiver).await?;
             begun.store(true, Ordering::Relaxed);
+            trouble.set(None);
             Ok::<_, Status>(results)
         };
         let mut results = stream::once(stream).try_flatten().boxed().fuse();
@@ -233,6 +266,7 @@ impl<W: Watch> Task<W> {
 
     fn answer(&mut self, WatchResultsResponse { id, trusonafication, error }: WatchResultsResponse) {
         self.failures = 0;
+        self.trouble.set(None);
         self.give_back(&id);
         let answer = match (trusonafication, error) {
             (Some(found), _) => Ok(found),

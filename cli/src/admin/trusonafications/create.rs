@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use nodkey_client::{ServiceName, is_success};
+use nodkey_client::{MAX_MESSAGE, ServiceName, WAIT, is_success};
 use nodkey_kernel::{custom_fields::CustomFields, time::Clock};
 use nodkey_proto::{
     convert, rest,
@@ -22,9 +22,6 @@ use crate::{
     confirm::AdminChannel,
     output::{filled, plain},
 };
-
-/// The maximum size of a response: at worst 500 items with custom fields of 1 MB.
-const MAX_MESSAGE: usize = 512 * 1024 * 1024;
 
 /// Prompt a user or a device.
 #[derive(Debug, clap::Args)]
@@ -110,11 +107,12 @@ enum Match {
 
 /// Creates a trusonafication, and waits for the result if requested.
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
-    let wait = args.wait;
+    // Until it has expired, and the server has had time to come back and say so.
+    let wait = args.wait.then(|| Duration::from_secs(args.expires_in) + WAIT);
     let created = answer(client(admin).create_trusonafication(request(args.into_request()))).await?;
     let trusonafication = created.trusonafication.context("the server returned no trusonafication")?;
-    if wait {
-        return wait_for_answer(admin, &trusonafication, &created.match_number).await;
+    if let Some(limit) = wait {
+        return wait_for_answer(admin, &trusonafication, &created.match_number, limit).await;
     }
     let mut record = to_record(&trusonafication);
     record.insert("match_number", filled(&created.match_number));
@@ -122,12 +120,12 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
 }
 
 /// Prints the result to standard output, and progress to standard error.
-async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match_number: &str) -> anyhow::Result<()> {
+async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match_number: &str, limit: Duration) -> anyhow::Result<()> {
     anstream::eprintln!("waiting for {}", trusonafication.id);
     if !match_number.is_empty() {
         anstream::eprintln!("number to match: {}", plain(match_number));
     }
-    let done = admin.nodkey.wait(&trusonafication.id).await?;
+    let done = admin.nodkey.wait_for(&trusonafication.id, limit).await?;
     admin.show(&to_record(&done))?;
     anyhow::ensure!(is_success(&done), "not accepted: {}", rest::status(done.status()));
     Ok(())

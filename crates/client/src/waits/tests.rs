@@ -9,6 +9,8 @@ use crate::Error;
 
 /// Longer than anything here takes: a test that hangs fails.
 const HANGS: Duration = Duration::from_hours(48);
+/// More failures than anybody would wait through by hand.
+const FAILURES: u32 = 100;
 
 type Begin = oneshot::Sender<Result<Results, Status>>;
 
@@ -83,6 +85,12 @@ impl Server {
         Self { waits: Waits::default(), line: Line(line), calls }
     }
 
+    /// A wait that ends after a time.
+    fn wait_within(&self, id: &'static str, limit: Duration) -> JoinHandle<Result<Trusonafication, Error>> {
+        let (waits, line) = (self.waits.clone(), self.line.clone());
+        tokio::spawn(async move { waits.within(limit, waits.wait(|| line.clone(), &Random::seeded(1), id)).await })
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "as callers have it")]
     fn wait(&self, id: impl ToString) -> JoinHandle<Answer> {
         let (waits, line, id) = (self.waits.clone(), self.line.clone(), id.to_string());
@@ -98,7 +106,7 @@ impl Server {
     }
 
     fn places(&self) -> Vec<usize> {
-        self.waits.0.lock().unwrap().iter().map(|stream| stream.places.load(Ordering::Relaxed)).collect()
+        self.waits.streams.lock().unwrap().iter().map(|stream| stream.places.load(Ordering::Relaxed)).collect()
     }
 }
 
@@ -107,24 +115,63 @@ async fn end(waiting: JoinHandle<Answer>) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_breaks_every_stream_is_asked_ever_more_rarely_and_given_up_within_a_minute_or_so() {
+async fn a_wait_outlives_any_number_of_failures_and_asks_ever_more_rarely() {
     let mut server = Server::new();
     let waiting = server.wait("a");
     let began = Instant::now();
-    let mut calls = 0;
-    while !waiting.is_finished() {
-        tokio::select! {
-            call = server.call() => {
-                calls += 1;
-                call.begin().say(Err(Status::unavailable("overloaded"))).await;
-            }
-            () = sleep(Duration::from_secs(10)) => {}
-        }
+    for _ in 0..FAILURES {
+        server.stream().await.say(Err(Status::unavailable("overloaded"))).await;
     }
-    assert_eq!(end(waiting).await.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(calls, RECONNECTS + 1);
     let took = began.elapsed();
-    assert!(took > Duration::from_secs(20) && took < Duration::from_mins(2), "{took:?}");
+    assert!(took > Duration::from_mins(2), "{FAILURES} streams in {took:?}");
+    server.stream().await.answer("a").await;
+    assert_eq!(end(waiting).await.unwrap().id, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_over_says_why_there_was_no_result() {
+    let limit = Duration::from_mins(10);
+    for (said, why) in [(Some("cannot reach http://localhost"), ": cannot reach http://localhost"), (None, "")] {
+        let mut server = Server::new();
+        let began = Instant::now();
+        let limited = server.wait_within("a", limit);
+        while !limited.is_finished() {
+            tokio::select! {
+                call = server.call() => match said {
+                    Some(said) => call.refuse(Status::unavailable(said)),
+                    None => sleep(limit * 2).await,
+                },
+                () = sleep(Duration::from_secs(10)) => {}
+            }
+        }
+        let error = timeout(HANGS, limited).await.unwrap().unwrap().unwrap_err();
+        assert_eq!((error.reason.as_str(), error.kind), ("DEADLINE_EXCEEDED", nodkey_kernel::error::Kind::Unavailable));
+        assert_eq!(error.message, format!("no result within 600 seconds{why}"));
+        assert!(began.elapsed() >= limit);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_has_passed_is_not_why_there_was_no_result() {
+    let mut server = Server::new();
+    let waiting = server.wait_within("a", Duration::from_mins(1));
+    server.call().await.refuse(Status::unavailable("restarting"));
+    let stream = server.stream().await;
+    let error = timeout(HANGS, waiting).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.message, "no result within 60 seconds");
+    drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_a_pause_is_given_it() {
+    let mut server = Server::new();
+    let waiting = server.wait("a");
+    let call = server.call().await;
+    let began = Instant::now();
+    call.refuse(Status::with_error_details(Code::ResourceExhausted, "", ErrorDetails::with_retry_info(Some(Duration::from_secs(7)))));
+    server.stream().await.answer("a").await;
+    assert_eq!(began.elapsed().as_secs(), 7);
+    assert_eq!(end(waiting).await.unwrap().id, "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,24 +194,27 @@ async fn who_waits_while_a_stream_begins_is_named_before_it_has() {
 async fn a_result_ends_a_row_of_failures() {
     let mut server = Server::new();
     let [first, second] = ["a", "b"].map(|id| server.wait(id));
-    for answered in ["a", "b"] {
-        for _ in 0..RECONNECTS - 1 {
-            server.stream().await.say(Err(Status::unavailable(""))).await;
-        }
-        let stream = server.stream().await;
-        stream.answer(answered).await;
-        if answered == "a" {
-            stream.say(Err(Status::unavailable(""))).await;
-        }
+    for _ in 0..FAILURES {
+        server.stream().await.say(Err(Status::unavailable(""))).await;
     }
-    assert_eq!([end(first).await.unwrap().id, end(second).await.unwrap().id], ["a", "b"]);
+    let stream = server.stream().await;
+    stream.answer("a").await;
+    assert_eq!(end(first).await.unwrap().id, "a");
+    let again = Instant::now();
+    stream.say(Err(Status::unavailable(""))).await;
+    server.call().await.refuse(Status::unavailable(""));
+    // The second failure in a row, and not the hundred and second.
+    let broken = Instant::now();
+    server.stream().await.answer("b").await;
+    assert!(broken.elapsed() <= Duration::from_millis(200), "{:?} after {:?}", broken.elapsed(), broken - again);
+    assert_eq!(end(second).await.unwrap().id, "b");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_outlives_any_number_of_streams_that_grow_old() {
     let mut server = Server::new();
     let waiting = server.wait("a");
-    for _ in 0..RECONNECTS * 3 {
+    for _ in 0..FAILURES {
         let stream = server.stream().await;
         sleep(Duration::from_mins(5)).await;
         stream.say(Err(Status::unavailable("this stream is old"))).await;
