@@ -1,26 +1,36 @@
-//! A backend that sends a user a request to log in, and verifies the evidence of the answer.
+//! A backend that signs a user in, and verifies the evidence of it.
 //!
-//! With `nodkey dev` in this folder, and a phone of ada's as in the README: `cargo run --example login`
+//! With `nodkey dev` and a phone, as in `README.md`, which has the same: `cargo run --example login ada DEVICE`
 
-use std::error::Error;
+#![expect(clippy::disallowed_methods, reason = "the time, as backends take it")]
 
-use nodkey_server_sdk::{Credential, Endpoints, Expected, NewTrusonafication, Nodkey, is_success, verify_evidence};
+use std::{env, error::Error, time::SystemTime};
+
+use nodkey_server_sdk::{Expected, Level, NewBinding, NewTrusonafication, Nodkey};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let dev: serde_json::Value = serde_json::from_slice(&std::fs::read(".nodkey/dev.json")?)?;
-    let text = |pointer: &str| dev.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-    let (gateway, token, secret) = (text("/http"), text("/server/token"), text("/server/secret"));
+    let mut arguments = env::args().skip(1);
+    let user = arguments.next().ok_or("name a user, and the device of a new phone")?;
+    let nodkey = Nodkey::from_env()?; // NODKEY_URL, NODKEY_TOKEN, NODKEY_SECRET
 
-    let nodkey = Nodkey::connect(&Endpoints::single(&gateway), Credential::new(&token, secret)?)?;
-    let created = nodkey.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme Bank")).await?;
-    let done = nodkey.wait(&created.trusonafication.id).await?;
-    if is_success(&done) {
-        let expected = Expected::accept().trusonafication(&done.id).user("ada");
-        verify_evidence(&nodkey.evidence(&done.id).await?, &nodkey.jwks().await?, &expected)?;
-        println!("logged in");
-    } else {
-        println!("not logged in: {:?}", done.status());
+    // Once for each phone, and only when you know by other means whose it is: from now on it can sign this user in.
+    if let Some(device) = arguments.next() {
+        let binding = nodkey.bindings().create(NewBinding::new(&*user, device)).await?;
+        nodkey.bindings().activate(binding.id).await?;
     }
+
+    let asked = nodkey.trusonafications().create(NewTrusonafication::user(&*user, "log in", "Acme Bank")).await?;
+    println!("look at your phone{}", asked.match_number.map_or_else(String::new, |number| format!(", which asks for {number}")));
+    let ended = nodkey.trusonafications().wait(asked.trusonafication.id).await?;
+    if !ended.is_success() {
+        return Err(format!("not signed in: {}", ended.status.as_str()).into());
+    }
+
+    // What you may have to prove one day: keep it, with `nodkey.jwks().archive()`.
+    let evidence = nodkey.trusonafications().evidence(&ended.id).await?;
+    let expected = Expected::accept().trusonafication(&ended.id).user(&*user);
+    let verified = nodkey.jwks().verify_evidence(&evidence, &expected, SystemTime::now()).await?;
+    println!("signed in: {user} at level {}", verified.receipt.level.map_or(0, Level::number));
     Ok(())
 }

@@ -1,197 +1,176 @@
 //! The calls.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use nodkey_kernel::{
-    id::EventId,
-    random::Random,
-    time::{Clock, Timestamp},
-};
-use nodkey_server_sdk::{
-    NewTrusonafication, Nodkey, ServiceName,
-    proto::{
-        binding::v1::{
-            CreateBindingRequest, GetBindingRequest, ListBindingsRequest, ListUsersRequest, binding_service_client::BindingServiceClient,
-            user_service_client::UserServiceClient,
-        },
-        notification::v1::{
-            CreateEndpointRequest, DeleteEndpointRequest, GetDeliveryRequest, GetEndpointRequest, ListDeliveriesRequest,
-            ListEndpointsRequest, RedeliverManyRequest, RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest,
-            UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
-        },
-        registry::v1::{
-            ApproveDeviceKeysRequest, GetIdentityDocumentRequest, ListDevicesRequest, ListIdentityDocumentsRequest, RetireDeviceRequest,
-            device_service_client::DeviceServiceClient, identity_document_service_client::IdentityDocumentServiceClient,
-        },
-        trusonafication::v1::{
-            CreateTrusonaficationResponse, GetPairingRequest, ListTrusonaficationsRequest, NumberMatch, RequestContext,
-            tru_code_service_client::TruCodeServiceClient, trusonafication_service_client::TrusonaficationServiceClient,
-        },
-    },
-};
+use nodkey_server_sdk::{DeviceIdentifier, List, Nodkey};
 use serde_json::{Value, json};
 
 use crate::{
     failure::Failure,
-    message::{described, request, to_value, to_values},
-    within,
+    given::{self, text},
+    shown::Shown,
 };
 
-/// How long a wait may last that names no time-out.
-const WAIT: f64 = 300.0;
-
-/// A call that the client has no method for.
-macro_rules! generated {
-    ($nodkey:ident, $message:expr, $type:ident, $service:ident, $client:ident, $method:ident) => {
-        $nodkey
-            .call::<$type, _, _, _>($message, |message| {
-                let mut client = $client::new($nodkey.channel(ServiceName::$service));
-                async move { client.$method(message).await }
-            })
-            .await
-    };
+/// The items of a list, as many as are wanted.
+async fn items<T: Shown>(list: List<T>, params: &Value) -> Result<Value, Failure> {
+    let size = params["page_size"].as_u64().and_then(|size| size.try_into().ok());
+    let mut list = if let Some(size) = size { list.page_size(size) } else { list };
+    let limit = params["limit"].as_u64().unwrap_or(u64::MAX);
+    let mut items = Vec::new();
+    while (items.len() as u64) < limit
+        && let Some(item) = list.next().await
+    {
+        items.push(item?.shown());
+    }
+    Ok(json!({ "items": items }))
 }
 
 /// Makes a call.
 pub async fn run(nodkey: &Nodkey, name: &str, params: &Value) -> Result<Value, Failure> {
-    let call = described(name).ok_or_else(|| Failure::parameter(format!("there is no call {name}")))?;
-    let result = call["result"].as_str().unwrap();
-    let given = |parameter: &str| params[parameter].as_str().ok_or_else(|| Failure::parameter(parameter));
-    macro_rules! one {
-        ($type:ident, $service:ident, $client:ident, $method:ident) => {{
-            let message: $type = request(call, params)?;
-            to_value(&generated!(nodkey, message, $type, $service, $client, $method)?, result)
-        }};
+    let (resource, method) = name.split_once('.').ok_or_else(|| Failure::parameter(name))?;
+    match resource {
+        "bindings" => bindings(nodkey, method, params).await,
+        "users" => users(nodkey, method, params).await,
+        "trusonafications" => trusonafications(nodkey, method, params).await,
+        "codes" if method == "pairing" => Ok(nodkey.codes().pairing(text(params, "id")?).await?.shown()),
+        "devices" => devices(nodkey, method, params).await,
+        "documents" => documents(nodkey, method, params).await,
+        "endpoints" => endpoints(nodkey, method, params).await,
+        "deliveries" => deliveries(nodkey, method, params).await,
+        "jwks" => jwks(nodkey, method).await,
+        _ => unknown(name),
     }
-    // As many pages as it takes.
-    macro_rules! pages {
-        ($type:ident, $service:ident, $client:ident, $method:ident, $items:ident) => {{
-            let mut params = params.clone();
-            let limit = params.as_object_mut().and_then(|params| params.shift_remove("limit")).and_then(|limit| limit.as_u64());
-            let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            let mut message: $type = request(call, &params)?;
+}
+
+fn unknown(name: &str) -> Result<Value, Failure> {
+    Err(Failure::parameter(format!("there is no call {name}")))
+}
+
+async fn bindings(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let bindings = nodkey.bindings();
+    let id = || text(params, "id");
+    let binding = match method {
+        "create" => bindings.create(given::new_binding(params)?).await,
+        "activate" => bindings.activate(id()?).await,
+        "deactivate" => bindings.deactivate(id()?).await,
+        "get" => bindings.get(id()?).await,
+        "for_device" => bindings.for_device(text(params, "device")?).await,
+        "list" => return items(bindings.list(given::bindings(params)?), params).await,
+        _ => return unknown(method),
+    };
+    Ok(binding?.shown())
+}
+
+async fn users(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let users = nodkey.users();
+    let user = || text(params, "user");
+    let found = match method {
+        "get" => users.get(user()?).await,
+        "list" => return items(users.list(given::users(params)?), params).await,
+        "devices" => {
+            let devices = users.devices(user()?).await?;
+            return Ok(json!({"items": devices.iter().map(Shown::shown).collect::<Value>()}));
+        }
+        "freeze" => users.freeze(user()?, params["note"].as_str().unwrap_or_default()).await,
+        "release" => users.release(user()?).await,
+        "deactivate" => {
+            let devices = users.deactivate(user()?).await?;
+            return Ok(json!({"device_identifiers": devices.iter().map(DeviceIdentifier::as_str).collect::<Vec<_>>()}));
+        }
+        _ => return unknown(method),
+    };
+    Ok(found?.shown())
+}
+
+async fn trusonafications(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let trusonafications = nodkey.trusonafications();
+    let id = || text(params, "id");
+    let found = match method {
+        "create" => return Ok(trusonafications.create(given::new_trusonafication(params)?).await?.shown()),
+        "get" => trusonafications.get(id()?).await,
+        "wait" => match params["timeout_seconds"].as_f64() {
+            Some(seconds) => trusonafications.wait_for(id()?, Duration::from_secs_f64(seconds)).await,
+            None => trusonafications.wait(id()?).await,
+        },
+        "watch" => {
+            let mut states = trusonafications.watch(id()?);
             let mut items = Vec::new();
-            loop {
-                let page = generated!(nodkey, message.clone(), $type, $service, $client, $method)?;
-                items.extend(to_values(&page.$items, result));
-                message.page_token = page.next_page_token;
-                if message.page_token.is_empty() || items.len() >= limit {
-                    items.truncate(limit);
-                    break json!({ "items": items });
-                }
+            while let Some(state) = states.next().await {
+                items.push(state?.shown());
             }
-        }};
-    }
-    Ok(match name {
-        "bindings.create" if params.get("request_id").is_some() => {
-            one!(CreateBindingRequest, Binding, BindingServiceClient, create_binding)
+            return Ok(json!({ "items": items }));
         }
-        "bindings.create" => to_value(&nodkey.create_binding(given("user")?, given("device")?).await?, result),
-        "bindings.activate" => to_value(&nodkey.activate_binding(given("id")?).await?, result),
-        "bindings.deactivate" => to_value(&nodkey.deactivate_binding(given("id")?).await?, result),
-        "bindings.get" => one!(GetBindingRequest, Binding, BindingServiceClient, get_binding),
-        "bindings.for_device" => to_value(&nodkey.device_binding(given("device")?).await?, result),
-        "bindings.list" => pages!(ListBindingsRequest, Binding, BindingServiceClient, list_bindings, bindings),
-        "users.get" => to_value(&nodkey.user(given("user")?).await?, result),
-        "users.list" => pages!(ListUsersRequest, Binding, UserServiceClient, list_users, users),
-        "users.devices" => json!({"items": to_values(&nodkey.user_devices(given("user")?).await?, result)}),
-        "users.freeze" => to_value(&nodkey.freeze_user(given("user")?, given("note").unwrap_or_default()).await?, result),
-        "users.release" => to_value(&nodkey.release_user(given("user")?).await?, result),
-        "users.deactivate" => json!({"device_identifiers": nodkey.deactivate_user(given("user")?).await?}),
-        "trusonafications.create" => {
-            let created = nodkey.create_trusonafication(new(params)?).await?;
-            let match_number = created.match_number.unwrap_or_default();
-            to_value(&CreateTrusonaficationResponse { trusonafication: Some(created.trusonafication), match_number }, result)
+        "cancel" => trusonafications.cancel(id()?).await,
+        "list" => return items(trusonafications.list(given::trusonafications(params)?), params).await,
+        "evidence" => return document(&trusonafications.evidence(id()?).await?.to_json()),
+        _ => return unknown(method),
+    };
+    Ok(found?.shown())
+}
+
+async fn devices(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let devices = nodkey.devices();
+    let id = || text(params, "device");
+    let device = match method {
+        "get" => devices.get(id()?).await,
+        "list" => return items(devices.list(), params).await,
+        "approve_keys" => devices.approve_keys(id()?, given::thumbprints(params)).await,
+        "retire" => devices.retire(id()?).await,
+        _ => return unknown(method),
+    };
+    Ok(device?.shown())
+}
+
+async fn documents(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let documents = nodkey.documents();
+    let document = match method {
+        "register" => documents.register(given::new_document(params)?).await,
+        "get" => documents.get(text(params, "id")?).await,
+        "list" => return items(documents.list(given::documents(params)?), params).await,
+        _ => return unknown(method),
+    };
+    Ok(document?.shown())
+}
+
+async fn endpoints(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let endpoints = nodkey.endpoints();
+    let id = || text(params, "id");
+    Ok(match method {
+        "create" => endpoints.create(given::new_endpoint(params)?).await?.shown(),
+        "get" => endpoints.get(id()?).await?.shown(),
+        "list" => return items(endpoints.list(), params).await,
+        "update" => endpoints.update(id()?, given::endpoint_changes(params)?).await?.shown(),
+        "rotate_keys" => endpoints.rotate_keys(id()?, given::rotation(params)?).await?.shown(),
+        "test" => endpoints.test(id()?).await?.shown(),
+        "delete" => {
+            endpoints.delete(id()?).await?;
+            json!({})
         }
-        "trusonafications.get" => to_value(&nodkey.trusonafication(given("id")?).await?, result),
-        "trusonafications.wait" => {
-            let limit = Duration::from_secs_f64(params["timeout_seconds"].as_f64().unwrap_or(WAIT));
-            to_value(&within(limit, nodkey.wait(given("id")?)).await?, result)
-        }
-        "trusonafications.watch" => {
-            let mut states = pin!(nodkey.watch(given("id")?).await?);
-            let mut items = Vec::new();
-            while let Some(state) = states.try_next().await? {
-                items.push(to_value(&state, result));
-            }
-            json!({ "items": items })
-        }
-        "trusonafications.cancel" => to_value(&nodkey.cancel(given("id")?).await?, result),
-        "trusonafications.list" => {
-            pages!(ListTrusonaficationsRequest, Trusonafication, TrusonaficationServiceClient, list_trusonafications, trusonafications)
-        }
-        "trusonafications.evidence" => json!(nodkey.evidence(given("id")?).await?),
-        "codes.pairing" => one!(GetPairingRequest, Trusonafication, TruCodeServiceClient, get_pairing),
-        "devices.get" => to_value(&nodkey.device(given("device")?).await?, result),
-        "devices.list" => pages!(ListDevicesRequest, Registry, DeviceServiceClient, list_devices, devices),
-        "devices.approve_keys" => one!(ApproveDeviceKeysRequest, Registry, DeviceServiceClient, approve_device_keys),
-        "devices.retire" => one!(RetireDeviceRequest, Registry, DeviceServiceClient, retire_device),
-        "documents.register" => to_value(&nodkey.register_identity_document(given("device")?, given("hash")?).await?, result),
-        "documents.get" => one!(GetIdentityDocumentRequest, Registry, IdentityDocumentServiceClient, get_identity_document),
-        "documents.list" => {
-            pages!(ListIdentityDocumentsRequest, Registry, IdentityDocumentServiceClient, list_identity_documents, identity_documents)
-        }
-        "endpoints.create" => {
-            let mut message: CreateEndpointRequest = request(call, params)?;
-            if message.request_id.is_empty() {
-                message.request_id = EventId::generate(Clock::system().now(), &Random::system()).to_string();
-            }
-            to_value(&generated!(nodkey, message, CreateEndpointRequest, Notification, EndpointServiceClient, create_endpoint)?, result)
-        }
-        "endpoints.get" => one!(GetEndpointRequest, Notification, EndpointServiceClient, get_endpoint),
-        "endpoints.list" => pages!(ListEndpointsRequest, Notification, EndpointServiceClient, list_endpoints, endpoints),
-        "endpoints.update" => one!(UpdateEndpointRequest, Notification, EndpointServiceClient, update_endpoint),
-        "endpoints.rotate_keys" => one!(RotateEndpointKeysRequest, Notification, EndpointServiceClient, rotate_endpoint_keys),
-        "endpoints.test" => one!(TestEndpointRequest, Notification, EndpointServiceClient, test_endpoint),
-        "endpoints.delete" => one!(DeleteEndpointRequest, Notification, EndpointServiceClient, delete_endpoint),
-        "deliveries.list" => pages!(ListDeliveriesRequest, Notification, DeliveryServiceClient, list_deliveries, deliveries),
-        "deliveries.get" => one!(GetDeliveryRequest, Notification, DeliveryServiceClient, get_delivery),
-        "deliveries.redeliver" => one!(RedeliverRequest, Notification, DeliveryServiceClient, redeliver),
-        "deliveries.redeliver_many" => one!(RedeliverManyRequest, Notification, DeliveryServiceClient, redeliver_many),
-        "jwks.get" => json!(nodkey.jwks().await?),
-        "jwks.archive" => json!(nodkey.jwks_archive().await?),
-        _ => return Err(Failure::parameter(format!("{name} is not implemented"))),
+        _ => return unknown(method),
     })
 }
 
-/// What is to be asked.
-fn new(params: &Value) -> Result<NewTrusonafication, Failure> {
-    let text = |name: &str| params[name].as_str();
-    let (action, resource) = (text("action").unwrap_or_default(), text("resource").unwrap_or_default());
-    let mut new = match (text("user"), text("device"), text("code")) {
-        (Some(user), None, None) => NewTrusonafication::user(user, action, resource),
-        (None, Some(device), None) => NewTrusonafication::device(device, action, resource),
-        (None, None, Some(code)) => NewTrusonafication::trucode(code, action, resource),
-        _ => return Err(Failure::parameter("one of user, device, code")),
-    };
-    for (name, value) in params.as_object().into_iter().flatten() {
-        let text = value.as_str().unwrap_or_default();
-        new = match name.as_str() {
-            "user" | "device" | "code" | "action" | "resource" => new,
-            "level" => new.level(value.as_i64().and_then(|level| level.try_into().ok()).unwrap_or_default()),
-            "user_presence" => new.user_presence(value == true),
-            "expires_at" => new.expires_at(Timestamp::parse_rfc3339(text).map_err(Failure::parameter)?),
-            "custom_fields" => new.custom_fields(value.as_object().ok_or_else(|| Failure::parameter(name))?),
-            "custom_fields_json" => new.custom_fields_json(text),
-            "callback_url" => new.callback_url(text),
-            "number_match" => new.number_match(NumberMatch::from_str_name(text).ok_or_else(|| Failure::parameter(name))?),
-            "context" => new.context(text),
-            "request_context" => new.request_context(RequestContext {
-                address: value["address"].as_str().unwrap_or_default().into(),
-                browser: value["browser"].as_str().unwrap_or_default().into(),
-                place: value["place"].as_str().unwrap_or_default().into(),
-            }),
-            "shows_number" => {
-                if value == false {
-                    new.cannot_show_number()
-                } else {
-                    new
-                }
-            }
-            "request_id" => new.request_id(text),
-            other => return Err(Failure::parameter(other)),
-        };
+async fn deliveries(nodkey: &Nodkey, method: &str, params: &Value) -> Result<Value, Failure> {
+    let deliveries = nodkey.deliveries();
+    let id = || text(params, "id");
+    Ok(match method {
+        "list" => return items(deliveries.list(given::deliveries(params)?), params).await,
+        "get" => deliveries.get(id()?).await?.shown(),
+        "redeliver" => deliveries.redeliver(id()?).await?.shown(),
+        "redeliver_many" => json!({"count": deliveries.redeliver_many(given::redelivery(params)?).await?.to_string()}),
+        _ => return unknown(method),
+    })
+}
+
+async fn jwks(nodkey: &Nodkey, method: &str) -> Result<Value, Failure> {
+    match method {
+        "get" => document(nodkey.jwks().get().await?.as_json()),
+        "archive" => document(nodkey.jwks().archive().await?.as_json()),
+        _ => unknown(method),
     }
-    Ok(new)
+}
+
+/// A result that is JSON already.
+fn document(json: &str) -> Result<Value, Failure> {
+    serde_json::from_str(json).map_err(Failure::parameter)
 }

@@ -5,57 +5,29 @@
 mod calls;
 mod failure;
 mod functions;
-mod message;
+mod given;
+mod shown;
 
-use std::{collections::HashMap, env, fs, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use failure::Failure;
-use nodkey_server_sdk::{Credential, Endpoints, Error, Kind, Nodkey};
+use nodkey_server_sdk::{Error, Nodkey};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, stdin, stdout},
     sync::{mpsc, oneshot},
 };
 
-/// The client that the environment describes.
-#[expect(clippy::disallowed_methods, reason = "the runner speaks to programs through the environment")]
-fn client() -> Result<Nodkey, Failure> {
-    let text = |name: &str| env::var(name).unwrap_or_default();
-    let url = text("NODKEY_URL");
-    if !(url.starts_with("http://") || url.starts_with("https://")) {
-        return Err(Failure::Client("INVALID_URL", Kind::Invalid, format!("{url:?} is not an http or https URL")));
-    }
-    let mut credential = Credential::new(&text("NODKEY_TOKEN"), text("NODKEY_SECRET")).map_err(Failure::credential)?;
-    if let Ok(audience) = env::var("NODKEY_AUDIENCE") {
-        credential = credential.audience(audience);
-    }
-    let mut endpoints = Endpoints::single(&url);
-    if let Ok(file) = env::var("NODKEY_CA_CERTIFICATE") {
-        endpoints = endpoints.trusting(fs::read_to_string(file).unwrap());
-    }
-    Nodkey::connect(&endpoints, credential).map_err(|error| Failure::Client("INVALID_URL", Kind::Invalid, error.to_string()))
-}
-
-async fn answer(client: &Result<Nodkey, Failure>, call: &str, params: &Value) -> Result<Value, Failure> {
+async fn answer(client: &Result<Nodkey, Error>, call: &str, params: &Value) -> Result<Value, Failure> {
     if let Some(found) = functions::run(call, params) {
         return found;
     }
-    match client {
-        Ok(client) => calls::run(client, call, params).await,
-        Err(Failure::Client(reason, kind, message)) => Err(Failure::Client(reason, *kind, message.clone())),
-        Err(_) => unreachable!("only the client fails to be made"),
-    }
-}
-
-/// Fails a wait that lasts longer.
-pub async fn within<T>(limit: Duration, wait: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-    let late = || Failure::Client("DEADLINE_EXCEEDED", Kind::Unavailable, "the wait lasted longer than its time-out".into());
-    Ok(tokio::time::timeout(limit, wait).await.map_err(|_| late())??)
+    calls::run(client.as_ref().map_err(Clone::clone)?, call, params).await
 }
 
 #[tokio::main]
 async fn main() {
-    let client = Arc::new(client());
+    let client = Arc::new(Nodkey::from_env());
     let (replies, mut outgoing) = mpsc::channel::<Value>(100);
     let writer = tokio::spawn(async move {
         let mut out = stdout();
@@ -81,7 +53,7 @@ async fn main() {
         tokio::spawn(async move {
             let answer = tokio::select! {
                 answer = answer(&client, command["call"].as_str().unwrap(), &command["params"]) => answer,
-                Ok(()) = canceled => Err(Failure::Client("CANCELLED", Kind::Unavailable, "the caller cancelled the call".into())),
+                Ok(()) = canceled => Err(Failure::Program("CANCELLED", "the caller cancelled the call".into())),
             };
             let reply = match answer {
                 Ok(result) => json!({"id": id, "result": result}),
