@@ -24,6 +24,7 @@ mod receiver;
 mod scenarios;
 mod serve;
 mod settings;
+mod software;
 mod tls;
 mod world;
 mod writes;

@@ -1,16 +1,15 @@
 //! Operators with their phones and browsers.
 
+use std::sync::Arc;
+
 use nodkey_client::ServiceName;
-use nodkey_mobile_sdk::{
-    Config, Decision, Phone, Platform,
-    software::{AlwaysPresent, SoftwareKeyStore},
-};
+use nodkey_mobile_sdk::{Decision, Phone, software::SoftwareKeyStore};
 use nodkey_proto::registry::v1::{Invitation, InviteOperatorRequest, Role, operator_service_client::OperatorServiceClient};
 use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
-    world::{SoftPhone, World, asked},
+    world::{SoftPhone, World, asked, built, phone_config},
 };
 
 /// Invites an operator.
@@ -34,17 +33,14 @@ pub async fn register(world: &World, link: &str) -> (SoftPhone, Value) {
 pub async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) -> (SoftPhone, Value) {
     let opened = Browser::new(&world.http).get(&ticket(link)).await;
     assert_eq!((opened.status, &opened.body["relying_party"]), (200, &json!("Nodkey console")));
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let config = Config {
-        gateway: world.http.parse().unwrap(),
-        mobile_token: text(&opened.body["mobile"]["token"]),
-        mobile_secret: text(&opened.body["mobile"]["secret"]).into(),
-        jwks: None,
-        platform: Platform::Other,
-        app_version: None,
-        ca_certificate: world.endpoints.ca_certificate.clone(),
-    };
-    let phone = Phone::new(config, keys, AlwaysPresent).unwrap();
+    let mobile = &opened.body["mobile"];
+    let config = phone_config(
+        &world.http,
+        mobile["token"].as_str().unwrap(),
+        mobile["secret"].as_str().unwrap(),
+        world.endpoints.ca_certificate.as_deref(),
+    );
+    let phone = built(Phone::builder(config, Arc::new(keys)));
     let registered = phone.register("operator's phone").await.unwrap();
     (phone, json!({"device_identifier_jwt": registered.device_identifier_jwt}))
 }

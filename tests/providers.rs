@@ -26,6 +26,7 @@ use nodkey_kernel::{
     jose::{PrivateKey, PublicJwk, b64u, b64u_decode, hmac_sha256, jws::Compact},
     time::Clock,
 };
+use nodkey_mobile_sdk::WebPushKeys;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
@@ -185,8 +186,8 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// The `keys` of a `PushSubscription`.
-    pub fn keys(&self) -> Value {
-        json!({"p256dh": b64u(&self.key.public().to_raw()), "auth": b64u(&self.auth)})
+    pub fn keys(&self) -> WebPushKeys {
+        WebPushKeys::new(b64u(&self.key.public().to_raw()), b64u(&self.auth))
     }
 
     /// Decrypts a message of one record (RFC 8188, RFC 8291).

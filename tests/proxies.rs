@@ -191,7 +191,7 @@ async fn a_backend_calls_over_grpc_and_waits_on_a_stream(world: &World) {
     let tenant = world.tenant().await;
     let backend = tenant.backend_through(&world.one_address());
     let phone = tenant.registered().await;
-    let binding = backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    let binding = backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     backend.activate_binding(&binding.id).await.unwrap();
     let fields = json!({"x": "y".repeat(900_000)});
     let new = NewTrusonafication::user("ada", "log in", "Acme").custom_fields(fields.as_object().unwrap());

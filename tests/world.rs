@@ -1,16 +1,13 @@
 //! Nodkey as its users see it: in one process on SQLite, or as five processes on PostgreSQL and NATS.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use nodkey_binding::Binding;
 use nodkey_client::{Credential, Endpoints, EvidenceError, Expected, Nodkey, ServiceName, VerifiedEvidence, verify_evidence};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, operator_key::OperatorKey, random::Random, service_key::ServiceKey, time::Clock};
-use nodkey_mobile_sdk::{
-    Config, Error, Pending, Phone, PhoneEvent, Platform, UserPresence,
-    software::{AlwaysPresent, SoftwareKeyStore},
-};
+use nodkey_mobile_sdk::{Config, ConfigBuilder, Error, Pending, Phone, PhoneBuilder, PhoneEvent, UserPresence, software::SoftwareKeyStore};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateCredentialResponse, CreateRelyingPartyRequest, CredentialKind,
@@ -30,7 +27,7 @@ use crate::keys::Keys;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A phone with software keys.
-pub type SoftPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
+pub type SoftPhone = Phone;
 
 /// A running Nodkey.
 pub struct World {
@@ -259,21 +256,17 @@ impl Tenant {
 
     /// A phone of this tenant's app with these keys. Sends nothing.
     pub fn phone_with(&self, keys: SoftwareKeyStore) -> SoftPhone {
-        self.phone_of(keys, AlwaysPresent)
+        built(Phone::builder(self.phone_config(), Arc::new(keys)))
     }
 
     /// Does the same, with this person holding it.
-    pub fn phone_of<P: UserPresence>(&self, keys: SoftwareKeyStore, person: P) -> Phone<SoftwareKeyStore, P> {
-        let config = Config {
-            gateway: self.http.parse().unwrap(),
-            mobile_token: self.mobile.credential.as_ref().unwrap().token.clone(),
-            mobile_secret: self.mobile.secret.clone().into(),
-            jwks: None,
-            platform: Platform::Other,
-            app_version: None,
-            ca_certificate: self.ca_certificate.clone(),
-        };
-        Phone::new(config, keys, person).unwrap()
+    pub fn phone_of(&self, keys: SoftwareKeyStore, person: impl UserPresence + 'static) -> SoftPhone {
+        built(Phone::builder(self.phone_config(), Arc::new(keys)).user_presence(Arc::new(person)))
+    }
+
+    fn phone_config(&self) -> Config {
+        let token = &self.mobile.credential.as_ref().unwrap().token;
+        phone_config(&self.http, token, &self.mobile.secret, self.ca_certificate.as_deref())
     }
 
     /// A phone that has registered.
@@ -292,9 +285,20 @@ impl Tenant {
 
     /// Binds a phone to a user and activates it.
     pub async fn activate(&self, user: &str, phone: &SoftPhone) {
-        let binding = self.backend.create_binding(user, phone.device_identifier()).await.unwrap();
+        let binding = self.backend.create_binding(user, phone.device_identifier().as_str()).await.unwrap();
         self.backend.activate_binding(&binding.id).await.unwrap();
     }
+}
+
+/// What a phone's app ships with.
+pub fn phone_config(http: &str, token: &str, secret: &str, ca_certificate: Option<&str>) -> Config {
+    let config = Config::builder().url(http).token(token).secret(secret);
+    ca_certificate.into_iter().fold(config, ConfigBuilder::ca_certificate).build().unwrap()
+}
+
+/// Builds a phone whose keys are at hand.
+pub fn built(phone: PhoneBuilder) -> SoftPhone {
+    phone.build().now_or_never().expect("keys in memory take no time").unwrap()
 }
 
 /// Two addresses that nothing listens on.

@@ -70,7 +70,7 @@ impl Writers {
     }
 
     async fn bind(&self) -> Ended {
-        let device = self.unbound.lock().unwrap()[0].device_identifier().to_owned();
+        let device = self.unbound.lock().unwrap()[0].device_identifier().to_string();
         let bound: Result<Binding, _> = self.tenant.backend.create_binding("alan", &device).await;
         Self::used(&self.unbound, of_call(bound))
     }
@@ -88,7 +88,7 @@ impl Writers {
         let pending = self.pending.lock().unwrap()[0].clone();
         let ended = of_phone(self.phone.respond(&pending, Decision::Accept, None).await);
         if ended == Ended::Done {
-            self.answered.lock().unwrap().push(pending.id);
+            self.answered.lock().unwrap().push(pending.id.into());
         }
         Self::used(&self.pending, ended)
     }
@@ -167,7 +167,7 @@ pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) -> String
 async fn at_its_rate<T>(ask: impl AsyncFn() -> Result<T, PhoneError>) -> T {
     loop {
         match ask().await {
-            Err(PhoneError::Refused { code, retry_after, .. }) if code == "RATE_LIMITED" => tokio::time::sleep(retry_after).await,
+            Err(e) if e.reason() == "RATE_LIMITED" => tokio::time::sleep(e.retry_after().unwrap_or_default()).await,
             answered => return answered.unwrap(),
         }
     }
@@ -181,7 +181,7 @@ pub fn log_in(user: &str) -> NewTrusonafication {
 fn of_phone<T>(result: Result<T, PhoneError>) -> Ended {
     match result {
         Ok(_) => Ended::Done,
-        Err(PhoneError::Refused { status: 503, .. }) => Ended::Unavailable,
+        Err(e) if e.status() == Some(503) => Ended::Unavailable,
         Err(e) => Ended::Wrong(format!("{e:?}")),
     }
 }

@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::Context as _;
 use nodkey_client::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
-use nodkey_mobile_sdk::{Config as PhoneConfig, Platform};
+use nodkey_mobile_sdk::{Config as PhoneConfig, DeploymentKeys, Platform};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::session::{Session, SessionFile};
 
@@ -313,15 +314,16 @@ impl Gateway {
         };
         let named = self.http.is_some();
         let http = self.http.map_or_else(|| Ok(data_dir.dev_file()?.http), anyhow::Ok)?;
-        Ok(PhoneConfig {
-            gateway: http.parse().with_context(|| format!("--http must be a URL such as https://auth.example.com, not {http:?}"))?,
-            mobile_token: mobile.token,
-            mobile_secret: mobile.secret.into(),
-            jwks,
-            platform: Platform::Cli,
-            app_version: Some(concat!("nodkey ", env!("CARGO_PKG_VERSION")).to_owned()),
-            ca_certificate: data_dir.authority(known.as_ref().filter(|_| !named))?,
-        })
+        let url: Url = http.parse().with_context(|| format!("--http must be a URL such as https://auth.example.com, not {http:?}"))?;
+        let mut config = PhoneConfig::builder().url(url).token(mobile.token).secret(mobile.secret).platform(Platform::Cli);
+        config = config.app_version(concat!("nodkey ", env!("CARGO_PKG_VERSION")));
+        if let Some(keys) = jwks {
+            config = config.deployment_keys(DeploymentKeys::from_json(&serde_json::to_string(&keys)?)?);
+        }
+        if let Some(pem) = data_dir.authority(known.as_ref().filter(|_| !named))? {
+            config = config.ca_certificate(pem);
+        }
+        Ok(config.build()?)
     }
 }
 

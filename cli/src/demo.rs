@@ -1,15 +1,15 @@
 //! `nodkey demo`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use nodkey_client::{Expected, NewTrusonafication, is_success, is_terminal, verify_evidence};
 use nodkey_kernel::random::Random;
-use nodkey_mobile_sdk::{
-    Decision, Phone,
-    software::{AlwaysPresent, SoftwareKeyStore},
-};
+use nodkey_mobile_sdk::{Decision, Phone, software::SoftwareKeyStore};
 use serde_json::json;
 
 use crate::{
@@ -52,7 +52,8 @@ struct Times {
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let backend = args.backend.connect(&args.data_dir, &args.grpc, &args.gateway)?;
-    let phone = Phone::new(args.gateway.phone(&args.data_dir)?, SoftwareKeyStore::generate(), AlwaysPresent)?;
+    let keys = Arc::new(SoftwareKeyStore::generate());
+    let phone = Phone::builder(args.gateway.phone(&args.data_dir)?, keys).build().await?;
     let user = format!("demo-{}", Random::system().token());
     let tell = |text: String| if args.json { Ok(()) } else { line(text) };
     let say = |step: &str, took: Duration| tell(format!("  {step:<42} {:>10}", millis(took)));
@@ -62,7 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let device = phone.register("nodkey demo").await.context("the phone could not register")?;
     say("phone registers its keys", at.elapsed())?;
     let at = Instant::now();
-    let binding = backend.create_binding(&user, &device.device_identifier).await?;
+    let binding = backend.create_binding(&user, device.device_identifier.as_str()).await?;
     say("backend binds the device to a user", at.elapsed())?;
     let at = Instant::now();
     backend.activate_binding(&binding.id).await?;
@@ -99,7 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// One login: the phone waits, the backend sends a request, the phone accepts, the backend gets the result and verifies the evidence.
-async fn round(backend: &nodkey_client::Nodkey, phone: &Phone<SoftwareKeyStore, AlwaysPresent>, user: &str) -> anyhow::Result<Times> {
+async fn round(backend: &nodkey_client::Nodkey, phone: &Phone, user: &str) -> anyhow::Result<Times> {
     let started = Instant::now();
     let asked_at = std::sync::OnceLock::new();
     let ask = async {
@@ -134,7 +135,7 @@ async fn round(backend: &nodkey_client::Nodkey, phone: &Phone<SoftwareKeyStore, 
     answer?;
     let (done, to_watch) = learned?;
     anyhow::ensure!(is_success(&done), "not accepted: {:?}", done.status());
-    let expected = Expected::accept().trusonafication(&done.id).user(user).device(phone.device_identifier());
+    let expected = Expected::accept().trusonafication(&done.id).user(user).device(phone.device_identifier().as_str());
     verify_evidence(&backend.evidence(&done.id).await?, &backend.jwks().await?, &expected)?;
     let asked_at = asked_at.get().copied().unwrap_or(seen_at);
     Ok(Times { to_phone: seen_at.saturating_duration_since(asked_at), to_watch, whole: started.elapsed() })

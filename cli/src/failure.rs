@@ -8,7 +8,7 @@ use nodkey_kernel::{
     challenge::ChallengeError,
     error::{chain, plain},
 };
-use nodkey_mobile_sdk::{Error as PhoneError, Untrusted};
+use nodkey_mobile_sdk::{Error as PhoneError, ErrorKind, Untrusted};
 use nodkey_runtime::DataDirError;
 use serde_json::error::Category;
 
@@ -115,7 +115,7 @@ fn of_library(cause: &(dyn Error + 'static)) -> Source {
     if let Some(status) = cause.downcast_ref::<tonic::Status>() {
         return Source::Library(CallError::from(status.clone()).to_string());
     }
-    if let Some(PhoneError::Protocol(_)) = cause.downcast_ref() {
+    if cause.downcast_ref::<PhoneError>().is_some_and(|error| error.kind() == ErrorKind::Protocol) {
         return Source::Library("the gateway's response cannot be understood: is it of a different release?".to_owned());
     }
     let silent = cause.is::<url::ParseError>()
@@ -171,7 +171,7 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
         (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
-        (_, Some(PhoneError::Refused { status, .. })) => *status < 500,
+        (_, Some(phone)) => phone.status().is_some_and(is_refusal),
         _ => find::<Refused>(error).is_some() || find::<SessionEnded>(error).is_some(),
     };
     if refused { REFUSED } else { FAILED }
@@ -206,33 +206,42 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(DataDirError::InUse { .. }) = find(error) {
         return Some("Use that server, stop it, or start a second one with its own --data-dir, --http and --grpc.");
     }
-    match find::<PhoneError>(error)? {
-        PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
-        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are revoked: delete the key file and enrol again."),
-        PhoneError::Refused { code, .. } if code == "USER_FROZEN" => Some(FROZEN),
-        PhoneError::Refused { code, .. } if code == "TRANSFER_NOT_ALLOWED" => {
-            Some("The relying party binds phones itself. An operator can change that with `nodkey admin relying-parties update`.")
-        }
-        PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
-            Some("Check the mobile credential: token, secret, and that it is enabled.")
-        }
-        PhoneError::Refused { status: 401, .. } => {
-            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree within a minute?")
-        }
-        PhoneError::Refused { status: 404, .. } => Some("Enrol the phone first: `nodkey phone enrol`."),
-        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => Some(
+    let phone = find::<PhoneError>(error)?;
+    match phone.kind() {
+        ErrorKind::Offline => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
+        ErrorKind::Untrusted if find::<Untrusted>(error) == Some(&Untrusted::UnknownKey) => Some(
             "Nothing was shown or answered. If the deployment's keys were rotated, run the command again. With --jwks, fetch that file again.",
         ),
-        PhoneError::Untrusted(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
+        ErrorKind::Untrusted => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
+        _ => advice_to_phone(phone.status()?, phone.reason()),
+    }
+}
+
+const fn is_refusal(status: u16) -> bool {
+    status < 500
+}
+
+/// What to do when the gateway refused a phone's call.
+fn advice_to_phone(status: u16, reason: &str) -> Option<&'static str> {
+    match (status, reason) {
+        (_, "DEVICE_RETIRED") => Some("Its keys are revoked: delete the key file and enrol again."),
+        (_, "USER_FROZEN") => Some(FROZEN),
+        (_, "TRANSFER_NOT_ALLOWED") => {
+            Some("The relying party binds phones itself. An operator can change that with `nodkey admin relying-parties update`.")
+        }
+        (_, "FORBIDDEN") => Some("Check the mobile credential: token, secret, and that it is enabled."),
+        (401, _) => Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree within a minute?"),
+        (404, _) => Some("Enrol the phone first: `nodkey phone enrol`."),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use anyhow::Context as _;
+    use nodkey_mobile_sdk::{Config, Phone, software::SoftwareKeyStore};
 
     use super::*;
 
@@ -247,9 +256,7 @@ mod tests {
         assert_eq!(code(&call(Kind::Invalid)), REFUSED);
         assert_eq!(code(&call(Kind::Unavailable)), FAILED);
         assert_eq!(code(&anyhow::anyhow!("disk full")), FAILED);
-        let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new(), retry_after: Duration::ZERO };
-        assert_eq!(code(&refused(409).into()), REFUSED);
-        assert_eq!(code(&refused(503).into()), FAILED);
+        assert!(is_refusal(409) && !is_refusal(503));
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
         assert_eq!(code(&Usage("add --yes".into()).into()), USAGE);
         assert_eq!(code(&SessionEnded("https://id.example.com".into()).into()), REFUSED);
@@ -258,13 +265,9 @@ mod tests {
 
     #[test]
     fn advice_fits_the_cause() {
-        let refused = |status, code: &str| {
-            let (code, description) = (code.into(), String::new());
-            PhoneError::Refused { status, code, description, retry_after: Duration::ZERO }.into()
-        };
-        assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
-        assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
-        assert!(advice(&refused(424, "USER_FROZEN")).unwrap().contains("users release"));
+        assert!(advice_to_phone(403, "FORBIDDEN").unwrap().contains("mobile credential"));
+        assert!(advice_to_phone(403, "DEVICE_RETIRED").unwrap().contains("enrol again"));
+        assert!(advice_to_phone(424, "USER_FROZEN").unwrap().contains("users release"));
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
         assert!(advice(&SessionEnded("https://id.example.com".into()).into()).unwrap().contains("nodkey login"));
         let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
@@ -308,12 +311,28 @@ mod tests {
         Two { two: String },
     }
 
+    /// What a phone reports that waits at this address.
+    async fn phone_error(url: &str) -> PhoneError {
+        let config = Config::builder().url(url).token("t").secret("s").build().unwrap();
+        let phone = Phone::builder(config, Arc::new(SoftwareKeyStore::generate())).build().await.unwrap();
+        phone.wait(Duration::ZERO).await.unwrap_err()
+    }
+
+    /// The address of a server whose every response is an empty object.
+    async fn puzzling() -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = axum::Router::new().fallback(async || axum::Json(serde_json::json!({})));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        url
+    }
+
     #[tokio::test]
     async fn what_happened_is_said_in_words_and_what_a_library_said_comes_after() {
         nodkey_runtime::install_crypto_provider();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let nobody = format!("http://127.0.0.1:{port}");
-        let http = reqwest::get(&nobody).await.unwrap_err();
+        let puzzling = puzzling().await;
         let call = nodkey_client::Nodkey::connect(
             &nodkey_client::Endpoints::single(&nobody),
             nodkey_client::Credential::symmetric_operator("k".repeat(32), None),
@@ -323,15 +342,12 @@ mod tests {
         let file = || std::fs::read("/nowhere/at/all").unwrap_err();
         for (error, what) in [
             (anyhow::Error::from(call), format!("cannot reach {nobody}: nobody listens there (UNAVAILABLE)")),
-            (PhoneError::Unreachable(http).into(), "the gateway cannot be reached: no connection: nobody listens there".to_owned()),
+            (phone_error(&nobody).await.into(), "the gateway cannot be reached: no connection: nobody listens there".to_owned()),
             (anyhow::Error::from(file()).context("cannot read x"), "cannot read x: No such file or directory".to_owned()),
             (anyhow::Error::from(json("{}")).context("x is damaged"), "x is damaged: a value is missing or invalid".to_owned()),
             (json("{").into(), "it ends too early (line 1, column 1)".to_owned()),
             (json("]").into(), "it is not JSON (line 1, column 1)".to_owned()),
-            (
-                PhoneError::Protocol("missing field `id`".into()).into(),
-                "the gateway's response cannot be understood: is it of a different release?".to_owned(),
-            ),
+            (phone_error(&puzzling).await.into(), "the gateway's response cannot be understood: is it of a different release?".to_owned()),
             (anyhow::Error::from(url::Url::parse("x").unwrap_err()).context("--http must be a URL"), "--http must be a URL".to_owned()),
             (tonic::Status::unavailable("away").into(), "away (UNAVAILABLE)".to_owned()),
         ] {

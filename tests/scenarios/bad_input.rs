@@ -7,13 +7,14 @@ use nodkey_kernel::{
     random::Random,
     time::Clock,
 };
-use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
+use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::ListTrusonaficationsRequest;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::{
     http::{self, backend, nobody, phone},
+    software::store,
     world::{Tenant, World, asked},
 };
 
@@ -55,7 +56,7 @@ pub(super) fn filled(path: &str, value: &str) -> String {
 /// The key of a registered phone that has nothing else.
 pub(super) async fn key(tenant: &Tenant) -> PrivateKey {
     let key = PrivateKey::generate(Algorithm::Es256, &Random::system());
-    tenant.phone_with(SoftwareKeyStore::new(key.clone(), Vec::new())).register("phone").await.unwrap();
+    tenant.phone_with(store(&key, &[])).register("phone").await.unwrap();
     key
 }
 
@@ -219,7 +220,7 @@ async fn custom_fields_and_bodies_have_a_limit(world: &World) {
     };
     let fits = backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", &body((1 << 20) - 20)).await;
     assert_eq!(fits.status, 201, "{}", fits.error);
-    assert_eq!(asked(&device).await.challenge.fields.unwrap().members()[0].1.len(), (1 << 20) - 20, "and arrives");
+    assert_eq!(asked(&device).await.challenge.custom_fields.unwrap().members()[0].1.len(), (1 << 20) - 20, "and arrives");
     for (size, reason) in [(1 << 20, "CUSTOM_FIELDS_TOO_LARGE"), (2 << 20, "BODY_TOO_LARGE")] {
         let answer = backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", &body(size)).await;
         assert_eq!((answer.status, answer.error.as_str()), (413, reason));
@@ -290,7 +291,7 @@ async fn a_signature_is_for_one_call(world: &World) {
 async fn an_answer_that_is_none_is_refused(world: &World) {
     let tenant = world.tenant().await;
     let key = key(&tenant).await;
-    let store = tenant.phone_with(SoftwareKeyStore::new(key.clone(), Vec::new()));
+    let store = tenant.phone_with(store(&key, &[]));
     tenant.activate("ada", &store).await;
     let id = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
     let pending = asked(&store).await;
@@ -329,7 +330,7 @@ async fn refusals_have_changed_nothing(world: &World) {
     let device = tenant.active("ada").await;
     let bad = NewTrusonafication::user("ada", "", "Acme");
     assert!(tenant.backend.create_trusonafication(bad).await.is_err());
-    assert!(tenant.backend.create_binding("bob", device.device_identifier()).await.is_err());
+    assert!(tenant.backend.create_binding("bob", device.device_identifier().as_str()).await.is_err());
     assert!(tenant.backend.activate_binding("00000000-0000-7000-8000-000000000000").await.is_err());
     assert!(tenant.backend.deactivate_user("bob").await.is_err());
     let list = tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap();

@@ -59,7 +59,7 @@ async fn an_answer_is_told_to_the_callback_url(world: &World) {
     assert_eq!(told.headers["content-type"], "application/json; charset=utf-8");
     // Anybody with the deployment's keys can verify that the deployment signed it.
     let jwks = tenant.backend.jwks().await.unwrap();
-    let claims = verify_result(told.body["jwt"].as_str().unwrap(), &jwks, &pending.challenge.iss, &tenant.id).unwrap();
+    let claims = verify_result(told.body["jwt"].as_str().unwrap(), &jwks, &pending.challenge.gateway, &tenant.id).unwrap();
     assert_eq!((claims.sub.as_str(), claims.jti.as_str(), claims.status.as_str()), (id.as_str(), told.id.as_str(), "ACCEPTED"));
     assert_eq!((claims.accepted_level, claims.user_identifier.as_deref()), (Some(2), Some("ada")));
     let delivered = delivery(&tenant, DeliveryState::Succeeded).await;

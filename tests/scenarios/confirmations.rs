@@ -8,7 +8,7 @@ use nodkey_kernel::{
     jose::{b64u, sha256},
     time::Clock,
 };
-use nodkey_mobile_sdk::{Decision, RejectReason};
+use nodkey_mobile_sdk::{Decision, Outcome, RejectReason};
 use nodkey_proto::{
     access::RECONFIRMED,
     binding::v1::{ImportRow, ImportUsersRequest, import_service_client::ImportServiceClient},
@@ -154,7 +154,7 @@ async fn what_the_phone_rejects_or_does_not_answer_is_not_done(world: &World) {
     let (id, number) = to_confirm(&mut browser, INVITE, None, &message).await;
     let wrong = number.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect::<String>();
     let answer = phone.respond(&asked(&phone).await, Decision::Accept, Some(&wrong)).await.unwrap();
-    assert_eq!(answer.status, "REJECTED");
+    assert_eq!(answer.outcome, Outcome::Rejected);
     try_it(&mut browser, &id, "CONFIRMATION_STATE_REJECTED").await;
     // A confirmation replaced by the next one.
     let (_phone, mut browser) = owner(world).await;
@@ -183,8 +183,8 @@ async fn a_phone_shows_what_exactly_will_be_done_and_wants_the_number(world: &Wo
     ] {
         let (confirmation, number) = to_confirm(&mut browser, &method, None, &message).await;
         let pending = asked(&phone).await;
-        assert_eq!((pending.challenge.act.as_str(), pending.challenge.res.as_str()), (action, resource));
-        assert_eq!((pending.challenge.lvl, pending.challenge.number_match.is_some()), (2, true));
+        assert_eq!((pending.challenge.action.as_str(), pending.challenge.resource.as_str()), (action, resource));
+        assert_eq!((pending.challenge.level, pending.challenge.number_match.is_some()), (2, true));
         phone.respond(&pending, Decision::Accept, Some(&number)).await.unwrap();
         let accepted = browser.rpc(GET, None, json!({"id": confirmation, "waitSeconds": 10})).await;
         assert_eq!(accepted.body["state"], json!("CONFIRMATION_STATE_ACCEPTED"));
@@ -253,7 +253,7 @@ async fn an_import_is_confirmed_as_the_stream_it_is(world: &World) {
         let ask = json!({"method": IMPORT, "streamSha256": b64u(&sha256(&body(&wanted)))});
         let created = browser.rpc(CREATE, Some(&tenant.id), ask).await;
         let pending = asked(&phone).await;
-        assert!(pending.challenge.act.starts_with("import users, file ") && pending.challenge.res == "Acme Bank");
+        assert!(pending.challenge.action.starts_with("import users, file ") && pending.challenge.resource == "Acme Bank");
         phone.respond(&pending, Decision::Accept, created.body["matchNumber"].as_str()).await.unwrap();
         let confirmation = created.body["confirmation"]["id"].as_str().unwrap();
         if endpoints.registry == world.endpoints.registry {

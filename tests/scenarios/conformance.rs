@@ -148,7 +148,7 @@ async fn every_sdk_walks_from_binding_to_deactivation(world: &World) {
         let user = format!("jones-{}@example.com", SDKS.iter().position(|other| std::ptr::eq(other, sdk)).unwrap());
         let path_of_user = format!("/api/v2/users/{user}");
         let phone = tenant.registered().await;
-        let device = phone.device_identifier().to_owned();
+        let device = phone.device_identifier().to_string();
         let call = async |method: Method, path: &str, body: serde_json::Value| {
             let body = if body.is_null() { String::new() } else { (sdk.body)(&body) };
             let sent = Call { method, sent_path: path, signed_path: path, body: &body, signed_body: body.as_bytes() };

@@ -10,7 +10,7 @@ use nodkey_kernel::{
     jose::{Algorithm, PrivateKey},
     random::Random,
 };
-use nodkey_mobile_sdk::{Decision, Error, software::SoftwareKeyStore};
+use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{
     AuditEntry, CreateCredentialRequest, GetRelyingPartyRequest, ListAuditEntriesRequest, ListRelyingPartiesRequest,
     RenewInvitationRequest, Role, audit_service_client::AuditServiceClient, credential_service_client::CredentialServiceClient,
@@ -25,6 +25,7 @@ use crate::{
     confirmations::confirmed,
     http::{self, Answered},
     operators::{enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
+    software::store,
     world::{World, asked},
 };
 
@@ -74,9 +75,9 @@ async fn an_operator_is_enrolled_by_a_link_and_signs_in_with_the_phone(world: &W
     let (standing_now, ()) = tokio::join!(standing(&mut browser, "WAITING"), async { phone.pair(&scanned, None).await.unwrap() });
     assert_eq!(standing_now, "SCANNED");
     let pending = asked(&phone).await;
-    assert_eq!((pending.challenge.act.as_str(), pending.challenge.lvl), ("sign in", 2));
+    assert_eq!((pending.challenge.action.as_str(), pending.challenge.level), ("sign in", 2));
     let (standing_now, answer) = tokio::join!(standing(&mut browser, "SCANNED"), phone.respond(&pending, Decision::Accept, None));
-    assert_eq!((standing_now.as_str(), answer.unwrap().status.as_str()), ("ACCEPTED", "ACCEPTED"));
+    assert_eq!((standing_now.as_str(), answer.unwrap().outcome.as_str()), ("ACCEPTED", "ACCEPTED"));
 
     let session = browser.get("/console/api/session").await.body;
     assert_eq!(session["operator"], json!({"id": id, "name": "Ada Lovelace", "role": "owner"}));
@@ -165,7 +166,7 @@ async fn a_disabled_operator_is_out_at_once_and_a_renewed_invitation_ends_the_ph
     let renewed = confirmed(&mut owner, &owners, &service("RenewInvitation"), None, json!({"id": id})).await;
     assert_eq!(renewed.status, 200, "{}", renewed.body);
     assert_eq!(grace.get("/console/api/status").await.status, 401, "the session ended");
-    assert!(matches!(phone.wait(Duration::ZERO).await, Err(Error::Refused { status: 403, .. })), "the phone is dead");
+    assert_eq!(phone.wait(Duration::ZERO).await.unwrap_err().status(), Some(403), "the phone is dead");
     let link = renewed.body["link"].as_str().unwrap();
     let (phone, jwt) = register(world, link).await;
     assert_eq!(Browser::new(&world.http).post(&ticket(link), &jwt).await.status, 204);
@@ -189,10 +190,10 @@ async fn who_rejects_or_belongs_to_nobody_is_not_signed_in(world: &World) {
     let (nobodys, _) = register(world, &invite(world, "Grace", Role::Owner).await.link).await;
     scan(&mut browser, &nobodys).await;
     assert_eq!(standing(&mut browser, "").await, "REFUSED");
-    assert!(matches!(nobodys.wait(Duration::ZERO).await, Err(Error::Refused { status: 403, .. })));
+    assert_eq!(nobodys.wait(Duration::ZERO).await.unwrap_err().status(), Some(403));
     // Possession of the phone alone is not enough.
     let link = invite(world, "Hedy", Role::Owner).await.link;
-    let keyless = SoftwareKeyStore::new(PrivateKey::generate(Algorithm::Es256, &Random::system()), Vec::new());
+    let keyless = store(&PrivateKey::generate(Algorithm::Es256, &Random::system()), &[]);
     let (present, jwt) = register_with(world, &link, keyless).await;
     assert_eq!(browser.post(&ticket(&link), &jwt).await.status, 204);
     scan(&mut browser, &present).await;

@@ -136,7 +136,7 @@ async fn what_the_backend_wrote_is_shown_signed_and_told_to_the_letter(world: &W
     for backend in [tenant.backend_at(world), tenant.backend_through(&world.one_address())] {
         for id in ids.drain(..) {
             let pending = asked(&phone).await;
-            assert_eq!(pending.challenge.fields.as_ref().unwrap().as_str(), WRITTEN);
+            assert_eq!(pending.challenge.custom_fields.as_ref().unwrap().as_json(), WRITTEN);
             assert!(get(world, &tenant, &id).await.text.contains(&written));
             accepted(world, &tenant, &phone, &mut told, &secret, &id, WRITTEN).await;
             let evidence = tenant.backend.evidence(&id).await.unwrap();

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use nodkey_client::{Evidence, Expected, verify_evidence};
 use nodkey_demo::{Backend, Site};
-use nodkey_kernel::{challenge::MatchClaim, random::Random, time::Clock};
-use nodkey_mobile_sdk::{Decision, RejectReason};
+use nodkey_kernel::{random::Random, time::Clock};
+use nodkey_mobile_sdk::{Decision, NumberMatch, RejectReason};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -121,12 +121,12 @@ async fn whoever_scans_the_code_is_signed_in(world: &World) {
     assert_eq!(request.body.get("match_number"), None);
     assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
     let pending = asked(&phone).await;
-    assert_eq!((pending.challenge.act.as_str(), pending.challenge.res.as_str()), ("sign in", "Acme Bank"));
+    assert_eq!((pending.challenge.action.as_str(), pending.challenge.resource.as_str()), ("sign in", "Acme Bank"));
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
     assert_eq!(over(&mut browser, &request).await["accepted_level"], 2);
     let session = browser.get("/demo/api/session").await.body["session"].clone();
     assert_eq!((&session["user"], &session["balance"]), (&json!("ada"), &json!("2500.00")));
-    assert_eq!(session["device_identifier"], phone.device_identifier());
+    assert_eq!(session["device_identifier"], phone.device_identifier().as_str());
     assert_eq!(browser.send(browser.request(Method::DELETE, "/demo/api/session")).await.status, 204);
     assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
     // The same accept does not sign anybody in again.
@@ -143,7 +143,7 @@ async fn who_is_asked_by_name_matches_the_number(world: &World) {
     let request = browser.post("/demo/api/sign_ins", &sign_in).await;
     let pending = asked(&phone).await;
     let number = request.body["match_number"].as_str().unwrap();
-    assert_eq!(pending.challenge.number_match, Some(MatchClaim::Enter { digits: 6 }));
+    assert_eq!(pending.challenge.number_match, Some(NumberMatch::Enter { digits: 6 }));
     let wrong = if number == "123456" { "123457" } else { "123456" };
     phone.respond(&pending, Decision::Accept, Some(wrong)).await.unwrap();
     let rejected = over(&mut browser, &request).await;
@@ -164,7 +164,7 @@ async fn a_transfer_is_signed_as_it_is_and_moves_money_once(world: &World) {
     let (mut browser, phone) = signed_in(&bank, &tenant, "ada").await;
     let request = browser.post("/demo/api/transfers", &json!({"payee": "Grace Hopper", "amount": "90.00"})).await;
     let pending = asked(&phone).await;
-    assert_eq!(pending.challenge.act, "transfer 90.00 EUR to Grace Hopper");
+    assert_eq!(pending.challenge.action, "transfer 90.00 EUR to Grace Hopper");
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
     for _ in 0..2 {
         assert_eq!(over(&mut browser, &request).await["status"], "ACCEPTED");
@@ -172,7 +172,7 @@ async fn a_transfer_is_signed_as_it_is_and_moves_money_once(world: &World) {
     assert_eq!(browser.get("/demo/api/session").await.body["session"]["balance"], "2410.00");
     let path = format!("/demo/api/requests/{}/evidence", request.body["id"].as_str().unwrap());
     let evidence: Evidence = serde_json::from_value(browser.get(&path).await.body).unwrap();
-    let expected = Expected::accept().user("ada").device(phone.device_identifier());
+    let expected = Expected::accept().user("ada").device(phone.device_identifier().as_str());
     let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap(), &expected).unwrap();
     assert_eq!(verified.challenge.act, "transfer 90.00 EUR to Grace Hopper");
 }

@@ -6,7 +6,6 @@ use nodkey_kernel::{
     document_statement::{DocumentStatementClaims, sign_document_statement},
     jose::PrivateKey,
 };
-use nodkey_mobile_sdk::software::SoftwareKeyStore;
 use nodkey_proto::registry::v1::{
     IdentityDocument, ListIdentityDocumentsRequest, identity_document_service_client::IdentityDocumentServiceClient,
 };
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::key_statements::{ByHand, key, refused};
 use crate::{
     http::{Answered, backend, phone},
+    software::store,
     world::{SoftPhone, Tenant, World, asked},
 };
 
@@ -109,7 +109,7 @@ async fn a_document_that_a_counting_presence_key_signed_makes_one(world: &World)
     tenant.activate("bob", &phone).await;
     let document = phone.register_identity_document(LICENCE).await.unwrap();
     assert!(document.counts);
-    let bare = tenant.phone_with(SoftwareKeyStore::new(key(), Vec::new()));
+    let bare = tenant.phone_with(store(&key(), &[]));
     bare.register("without presence keys").await.unwrap();
     tenant.activate("carol", &bare).await;
     assert!(!bare.register_identity_document(LICENCE).await.unwrap().counts);
@@ -139,7 +139,7 @@ async fn a_document_that_the_backend_registers_makes_one(world: &World) {
     let document = tenant.backend.register_identity_document(&by_hand.id(), "hash of a passport").await.unwrap();
     assert_eq!((document.user_identifier.as_str(), document.counts), ("ada", Some(true)));
     let unbound = tenant.registered().await;
-    let refused = tenant.backend.register_identity_document(unbound.device_identifier(), LICENCE).await.unwrap_err();
+    let refused = tenant.backend.register_identity_document(unbound.device_identifier().as_str(), LICENCE).await.unwrap_err();
     assert_eq!(refused.reason, "DEVICE_NOT_BOUND");
 }
 

@@ -231,7 +231,7 @@ async fn a_data_folder_that_is_lost_comes_back_from_a_backup_made_under_load() {
     assert!(refused(&["admin", "backup", backup, "--data-dir", data]).contains("never overwritten"));
     assert!(refused(&["admin", "restore", backup, "--data-dir", data]).contains("is not empty"));
     site.tenant.backend.deactivate_user(&retired.0).await.unwrap();
-    let device = site.phones[0].1.device_identifier();
+    let device = site.phones[0].1.device_identifier().as_str();
     let admin = |arguments: &[&str]| nodkey(&[&["admin"], arguments, &["--data-dir", data, "--relying-party", &site.tenant.id]].concat());
     assert!(admin(&["devices", "retire", device, "--yes"]).status.success());
     assert!(admin(&["devices", "show", device]).status.success());

@@ -10,7 +10,7 @@ use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
 use nodkey_proto::binding::v1::BindingState;
 use serde_json::Value;
 
-use crate::world::World;
+use crate::{software::store, world::World};
 
 scenarios!(
     a_phone_registers_and_is_bound_and_activated,
@@ -25,9 +25,9 @@ async fn a_phone_registers_and_is_bound_and_activated(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.registered().await;
     assert!(!phone.status().await.unwrap().is_active);
-    let binding = tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    let binding = tenant.backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     assert_eq!(binding.state(), BindingState::Inactive);
-    let again = tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    let again = tenant.backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     assert_eq!(again.id, binding.id, "the same pair, the same activation code");
     assert!(!phone.status().await.unwrap().is_active);
     for _ in 0..2 {
@@ -35,22 +35,22 @@ async fn a_phone_registers_and_is_bound_and_activated(world: &World) {
     }
     assert!(phone.status().await.unwrap().is_active);
     let devices = tenant.backend.user_devices("ada").await.unwrap();
-    assert_eq!(devices.iter().map(|b| b.device_identifier.as_str()).collect::<Vec<_>>(), [phone.device_identifier()]);
-    assert_eq!(tenant.backend.device_binding(phone.device_identifier()).await.unwrap().id, binding.id);
+    assert_eq!(devices.iter().map(|b| b.device_identifier.as_str()).collect::<Vec<_>>(), [phone.device_identifier().as_str()]);
+    assert_eq!(tenant.backend.device_binding(phone.device_identifier().as_str()).await.unwrap().id, binding.id);
 }
 
 async fn registering_again_is_the_same_device(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.registered().await;
     let again = phone.register("renamed").await.unwrap();
-    assert_eq!(again.device_identifier, phone.device_identifier());
-    assert_eq!(tenant.backend.device(phone.device_identifier()).await.unwrap().name, "renamed");
+    assert_eq!(again.device_identifier, phone.device_identifier().as_str());
+    assert_eq!(tenant.backend.device(phone.device_identifier().as_str()).await.unwrap().name, "renamed");
 }
 
 async fn a_device_is_bound_to_one_user(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    let refused = tenant.backend.create_binding("bob", phone.device_identifier()).await.unwrap_err();
+    let refused = tenant.backend.create_binding("bob", phone.device_identifier().as_str()).await.unwrap_err();
     assert_eq!((refused.kind, refused.reason.as_str()), (Kind::Conflict, "DEVICE_ALREADY_BOUND"));
     assert!(tenant.backend.user_devices("bob").await.unwrap().is_empty());
 }
@@ -81,7 +81,7 @@ async fn both_algorithms_register(world: &World) {
     let tenant = world.tenant().await;
     let key = |algorithm| PrivateKey::generate(algorithm, &Random::system());
     for (device, presence) in [(Algorithm::Es256, Algorithm::EdDsa), (Algorithm::EdDsa, Algorithm::Es256)] {
-        let keys = SoftwareKeyStore::new(key(device), vec![(PresenceKind::Credential, key(presence))]);
+        let keys = store(&key(device), &[(PresenceKind::Credential, &key(presence))]);
         tenant.phone_with(keys).register("phone").await.unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{jose::PrivateKey, key_statement::sign_key_statement};
-use nodkey_mobile_sdk::{Decision, PresenceKind, software::SoftwareKeyStore};
+use nodkey_mobile_sdk::{Decision, PresenceKind};
 use nodkey_proto::{
     registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient},
     trusonafication::v1::Status,
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::key_statements::{ByHand, key, refused};
 use crate::{
     http::{backend, phone},
+    software::{software, store},
     world::{SoftPhone, Tenant, World, asked},
 };
 
@@ -168,12 +169,12 @@ async fn keys_of_a_first_registration_count_and_are_told_with_their_thumbprints(
 async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_not_count(world: &World) {
     let tenant = world.tenant().await;
     let (first, second, third) = (key(), key(), key());
-    let keys = SoftwareKeyStore::new(key(), vec![(PresenceKind::Biometric, first)]);
+    let keys = store(&key(), &[(PresenceKind::Biometric, &first)]);
     let phone = tenant.phone_with(keys.clone());
     assert_eq!(phone.register("phone").await.unwrap().not_counting().count(), 0);
     tenant.activate("ada", &phone).await;
 
-    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, second.clone());
+    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, software(&second));
     let phone = tenant.phone_with(renewed.clone());
     // Repeating it has the same result: the gateway no longer knows the old key.
     for _ in 0..2 {
@@ -184,11 +185,11 @@ async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_
     }
     assert_eq!(accepts_as(&tenant, &phone).await, Status::Accepted);
     // A key that the gateway never knew does no harm, not even when the whole phone is registered again.
-    let again = tenant.phone_with(renewed.clone().with_former(vec![(PresenceKind::Biometric, key())]));
+    let again = tenant.phone_with(renewed.clone().with_former(vec![(PresenceKind::Biometric, software(&key()))]));
     assert_eq!(again.register("phone").await.unwrap().not_counting().count(), 0);
 
     // The operating system has deleted the key, so nothing can vouch for the next one.
-    let lost = renewed.with_new_presence_key(PresenceKind::Biometric, third.clone()).with_former(Vec::new());
+    let lost = renewed.with_new_presence_key(PresenceKind::Biometric, software(&third)).with_former(Vec::new());
     let phone = tenant.phone_with(lost);
     phone.update_keys().await.unwrap();
     let told = phone.status().await.unwrap();
@@ -196,7 +197,7 @@ async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_
     assert_eq!(not_counting, [third.public().thumbprint()]);
     assert_eq!(accepts_as(&tenant, &phone).await, Status::AcceptedAtLowerLevel);
     let mut devices = DeviceServiceClient::new(tenant.backend.channel(ServiceName::Registry));
-    let device_id = phone.device_identifier().to_owned();
+    let device_id = phone.device_identifier().to_string();
     devices.approve_device_keys(ApproveDeviceKeysRequest { device_id, thumbprints: not_counting }).await.unwrap();
     assert_eq!(phone.status().await.unwrap().not_counting().count(), 0);
     assert_eq!(accepts_as(&tenant, &phone).await, Status::Accepted);

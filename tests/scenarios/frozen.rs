@@ -10,7 +10,7 @@ use nodkey_kernel::{
     service_key::ServiceName,
     time::Clock,
 };
-use nodkey_mobile_sdk::{Decision, Error, software::SoftwareKeyStore};
+use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{
     binding::v1::{FreezeDeviceUserRequest, FrozenBy, User, user_service_client::UserServiceClient},
     registry::v1::{PhoneCall, RelyingPartyLimits, Role},
@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use super::{broken::Thief, console::signed_in, flood::limit, prompts::scan};
 use crate::{
     http::{backend, phone as by_hand},
+    software::of_device,
     world::{SoftPhone, Tenant, World, asked, eventually},
 };
 
@@ -46,10 +47,9 @@ fn log_in() -> NewTrusonafication {
 }
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
-    match answer.unwrap_err() {
-        Error::Refused { status, code, .. } => (status, code),
-        other => panic!("refused, not {other}"),
-    }
+    let error = answer.unwrap_err();
+    let status = error.status().unwrap_or_else(|| panic!("refused, not {error}"));
+    (status, error.reason().to_owned())
 }
 
 fn frozen() -> (u16, String) {
@@ -66,7 +66,7 @@ async fn a_frozen_user_is_asked_nothing_and_answers_nothing_until_the_release(wo
     let (phone, other) = (tenant.active("ada").await, tenant.active("ada").await);
     let by_name = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
-    let by_device = NewTrusonafication::device(other.device_identifier(), "pay", "Acme");
+    let by_device = NewTrusonafication::device(other.device_identifier().as_str(), "pay", "Acme");
     let by_device = tenant.backend.create_trusonafication(by_device).await.unwrap().trusonafication.id;
     let code = scan(world, &tenant, &phone).await;
     let by_code = tenant.backend.create_trusonafication(NewTrusonafication::trucode(&code, "log in", "Acme")).await.unwrap();
@@ -105,7 +105,7 @@ async fn nobody_prompts_a_frozen_user_by_name_device_or_code(world: &World) {
     tenant.backend.freeze_user("ada", "").await.unwrap();
     let news = [
         log_in(),
-        NewTrusonafication::device(phone.device_identifier(), "log in", "Acme"),
+        NewTrusonafication::device(phone.device_identifier().as_str(), "log in", "Acme"),
         NewTrusonafication::trucode(&code, "log in", "Acme"),
     ];
     for new in news {
@@ -198,12 +198,11 @@ async fn a_freeze_is_the_relying_partys_own_and_operators_act_by_their_role(worl
 
 async fn a_phone_freezes_its_user_and_releases_nobody(world: &World) {
     let tenant = world.tenant().await;
-    let (keys, lost) = (SoftwareKeyStore::generate(), tenant.active("ada").await);
-    let device_key = keys.private_keys().0.clone();
-    let phone = tenant.phone_with(keys);
+    let (device_key, lost) = (PrivateKey::generate(Algorithm::Es256, &Random::system()), tenant.active("ada").await);
+    let phone = tenant.phone_with(of_device(&device_key));
     phone.register("at hand").await.unwrap();
     assert_eq!(refused(phone.freeze_user().await), (403, "DEVICE_NOT_BOUND".into()));
-    let binding = tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    let binding = tenant.backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     assert_eq!(refused(phone.freeze_user().await), (403, "DEVICE_NOT_ACTIVE".into()));
     tenant.backend.activate_binding(&binding.id).await.unwrap();
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
@@ -213,7 +212,7 @@ async fn a_phone_freezes_its_user_and_releases_nobody(world: &World) {
         phone.freeze_user().await.unwrap();
     }
     let user = tenant.backend.user("ada").await.unwrap();
-    assert_eq!(by(&user), (FrozenBy::Device, phone.device_identifier(), ""));
+    assert_eq!(by(&user), (FrozenBy::Device, phone.device_identifier().as_str(), ""));
     assert_eq!(refused(lost.respond(&pending, Decision::Accept, None).await), frozen());
     assert_eq!(refused(phone.wait(Duration::ZERO).await), frozen(), "itself included");
     assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled);
@@ -227,7 +226,7 @@ async fn a_phone_freezes_its_user_and_releases_nobody(world: &World) {
     assert_eq!(tenant.backend.user("ada").await.unwrap(), user);
     let read = backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada", "").await;
     assert_eq!((read.status, &read.body["devices"], &read.body["freeze"]["frozen_by"]), (200, &json!(2), &json!("device")));
-    assert_eq!(read.body["freeze"]["device_identifier"], phone.device_identifier());
+    assert_eq!(read.body["freeze"]["device_identifier"], phone.device_identifier().as_str());
     let released = backend(&world.http, &tenant.server, Method::DELETE, "/api/v2/users/ada/freeze", "").await;
     assert_eq!((released.status, &released.body["freeze"]), (200, &json!(null)));
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
@@ -241,13 +240,12 @@ fn called(world: &World, by: &PrivateKey, path: &str) -> PhoneCall {
 
 async fn no_service_freezes_a_user_in_the_name_of_a_phone_and_no_call_does_twice(world: &World) {
     let tenant = world.tenant().await;
-    let keys = SoftwareKeyStore::generate();
-    let device_key = keys.private_keys().0.clone();
-    let phone = tenant.phone_with(keys);
+    let device_key = PrivateKey::generate(Algorithm::Es256, &Random::system());
+    let phone = tenant.phone_with(of_device(&device_key));
     phone.register("phone").await.unwrap();
     tenant.activate("ada", &phone).await;
     let own = PrivateKey::generate(Algorithm::Es256, &Random::system());
-    let device_identifier = phone.device_identifier().to_owned();
+    let device_identifier = phone.device_identifier().to_string();
     for thief in Thief::all(world, &tenant) {
         let mut users = UserServiceClient::new(thief.to(ServiceName::Binding));
         for call in [None, Some(called(world, &own, "/api/v2/user_freezes")), Some(called(world, &device_key, "/api/v2/device_challenges"))]
@@ -282,7 +280,7 @@ async fn a_device_that_is_bound_to_a_frozen_user_waits_with_the_others(world: &W
     assert_eq!(refused(new.wait(Duration::ZERO).await), frozen());
     assert_eq!(tenant.backend.create_trusonafication(log_in()).await.unwrap_err().reason, "USER_FROZEN");
     // The help desk deactivates the lost phone, and releases the user once it knows who has the new one.
-    let binding = tenant.backend.device_binding(lost.device_identifier()).await.unwrap();
+    let binding = tenant.backend.device_binding(lost.device_identifier().as_str()).await.unwrap();
     assert!(binding.user_frozen);
     tenant.backend.deactivate_binding(&binding.id).await.unwrap();
     assert_eq!(tenant.backend.release_user("ada").await.unwrap().devices, 1);
@@ -315,7 +313,7 @@ async fn no_auditor_is_shown_an_activation_code(world: &World) {
     let mut codes = Vec::new();
     for _ in 0..3 {
         let phone = tenant.registered().await;
-        codes.push((tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap().id, phone));
+        codes.push((tenant.backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap().id, phone));
     }
     let active = tenant.active("ada").await;
     let mut auditor = signed_in(world, Role::Auditor).await;
@@ -339,13 +337,17 @@ async fn no_auditor_is_shown_an_activation_code(world: &World) {
     assert_eq!((ids[0].is_empty(), &ids[1..]), (false, &["", "", ""][..]), "{rows:?}");
     let devices = auditor.rpc("binding.v1.UserService/ListUserDevices", Some(&tenant.id), json!({"userIdentifier": "ada"})).await;
     let one = auditor
-        .rpc("binding.v1.BindingService/GetDeviceBinding", Some(&tenant.id), json!({"deviceIdentifier": codes[0].1.device_identifier()}))
+        .rpc(
+            "binding.v1.BindingService/GetDeviceBinding",
+            Some(&tenant.id),
+            json!({"deviceIdentifier": codes[0].1.device_identifier().as_str()}),
+        )
         .await;
     assert_eq!((devices.status, one.status), (200, 200));
     for (code, _) in &codes {
         assert!(![&devices.body, &one.body].iter().any(|body| body.to_string().contains(code)), "{code}");
     }
-    assert!(devices.body.to_string().contains(active.device_identifier()));
+    assert!(devices.body.to_string().contains(active.device_identifier().as_str()));
     // Another relying party's page token is invalid here.
     let other = world.tenant().await;
     let refused = auditor.rpc(all, Some(&other.id), json!({"pageSize": 1, "pageToken": token})).await;

@@ -11,8 +11,8 @@ use nodkey_kernel::{
     random::Random,
 };
 use nodkey_mobile_sdk::{
-    Config, Decision, Phone, Platform, PresenceError,
-    software::{AlwaysPresent, NeverPresent, SoftwareKeyStore},
+    Config, Decision, ErrorKind, Phone, Platform, PresenceKind as PhoneKind,
+    software::{NeverPresent, SoftwareKeyStore},
 };
 use nodkey_proto::registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient};
 use reqwest::Method;
@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{self, Answered, backend, phone},
-    world::{SoftPhone, Tenant, World, asked},
+    software::store,
+    world::{SoftPhone, Tenant, World, asked, built},
 };
 
 scenarios!(
@@ -102,7 +103,7 @@ impl<'a> ByHand<'a> {
 
     /// The same phone with our own app, and this biometric key.
     pub(super) fn phone(&self, biometric: &PrivateKey) -> SoftPhone {
-        self.tenant.phone_with(SoftwareKeyStore::new(self.device.clone(), vec![(PresenceKind::Biometric, biometric.clone())]))
+        self.tenant.phone_with(store(&self.device, &[(PhoneKind::Biometric, biometric)]))
     }
 
     /// Replaces the biometric key.
@@ -130,9 +131,10 @@ pub(super) fn refused(answer: &Answered, status: u16, reason: &str) {
 
 async fn a_phone_certifies_its_keys_when_it_registers(world: &World) {
     let tenant = world.tenant().await;
-    let keys = SoftwareKeyStore::new(key(), vec![(PresenceKind::Biometric, key()), (PresenceKind::Credential, key())]);
-    let (device_key, presence_keys) = (keys.private_keys().0.public(), keys.private_keys().1.to_vec());
-    let phone = tenant.phone_with(keys);
+    let (device, presence_keys) = (key(), [(PresenceKind::Biometric, key()), (PresenceKind::Credential, key())]);
+    let [(_, biometric), (_, credential)] = &presence_keys;
+    let device_key = device.public();
+    let phone = tenant.phone_with(store(&device, &[(PhoneKind::Biometric, biometric), (PhoneKind::Credential, credential)]));
     for name in ["phone", "phone again"] {
         assert!(phone.register(name).await.unwrap().certified, "{name}");
     }
@@ -141,7 +143,7 @@ async fn a_phone_certifies_its_keys_when_it_registers(world: &World) {
     let devices = backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await;
     assert_eq!(devices.body["devices"][0]["certified"], true);
 
-    let stored = tenant.backend.device(phone.device_identifier()).await.unwrap();
+    let stored = tenant.backend.device(phone.device_identifier().as_str()).await.unwrap();
     let claims = verify_key_statement(&stored.key_statement, &device_key, &world.http).unwrap();
     let named: Vec<_> = claims.keys.iter().map(|key| (key.kind, key.jkt.clone())).collect();
     assert_eq!(named, presence_keys.iter().map(|(kind, key)| (*kind, key.public().thumbprint())).collect::<Vec<_>>());
@@ -330,21 +332,14 @@ async fn old_gateway() -> (String, Arc<Mutex<Vec<Value>>>) {
 }
 
 fn config(gateway: &str) -> Config {
-    Config {
-        gateway: gateway.parse().unwrap(),
-        mobile_token: "token".into(),
-        mobile_secret: "secret".to_owned().into(),
-        jwks: None,
-        platform: Platform::Cli,
-        app_version: Some("test 1".into()),
-        ca_certificate: None,
-    }
+    Config::builder().url(gateway).token("token").secret("secret").platform(Platform::Cli).app_version("test 1").build().unwrap()
 }
 
 #[tokio::test]
 async fn a_new_phone_registers_at_an_old_gateway_as_before_and_asks_nobody() {
     let (gateway, registrations) = old_gateway().await;
-    let phone = Phone::new(config(&gateway), SoftwareKeyStore::generate(), NeverPresent).unwrap();
+    let phone = Phone::builder(config(&gateway), Arc::new(SoftwareKeyStore::generate())).user_presence(Arc::new(NeverPresent));
+    let phone = built(phone);
     assert!(!phone.register("phone").await.unwrap().certified);
     let registrations = registrations.lock().unwrap();
     let members: Vec<_> = registrations[0].as_object().unwrap().keys().map(String::as_str).collect();
@@ -357,12 +352,10 @@ async fn whoever_does_not_confirm_a_presence_key_registers_nothing() {
     let world = World::embedded().await;
     let tenant = world.tenant().await;
     let keys = SoftwareKeyStore::generate();
-    let token = &tenant.mobile.credential.as_ref().unwrap().token;
-    let config = Config { mobile_token: token.clone(), mobile_secret: tenant.mobile.secret.clone().into(), ..config(&world.http) };
-    let denied = Phone::new(config.clone(), keys.clone(), NeverPresent).unwrap();
-    assert!(matches!(denied.register("phone").await.unwrap_err(), nodkey_mobile_sdk::Error::Presence(PresenceError::Denied)));
-    assert!(tenant.backend.device(denied.device_identifier()).await.is_err());
-    assert!(Phone::new(config, keys, AlwaysPresent).unwrap().register("phone").await.unwrap().certified);
+    let denied = tenant.phone_of(keys.clone(), NeverPresent);
+    assert_eq!(denied.register("phone").await.unwrap_err().kind(), ErrorKind::Denied);
+    assert!(tenant.backend.device(denied.device_identifier().as_str()).await.is_err());
+    assert!(tenant.phone_with(keys).register("phone").await.unwrap().certified);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -135,7 +135,7 @@ impl Running {
         let (_, number) = line.rsplit_once(": ").unwrap();
         let pending = asked(phone).await;
         phone.respond(&pending, Decision::Accept, Some(number)).await.unwrap();
-        (format!("{}: {}", pending.challenge.act, pending.challenge.res), self.output().await)
+        (format!("{}: {}", pending.challenge.action, pending.challenge.resource), self.output().await)
     }
 }
 

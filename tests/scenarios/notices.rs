@@ -128,7 +128,7 @@ async fn who_names_other_types_is_told_nothing_of_devices(world: &World) {
     let (mut results, mut all) = (receiver(Vec::new()).await, receiver(Vec::new()).await);
     create(&tenant, &results.url, &["trusonafication.canceled"]).await;
     let secret = create(&tenant, &all.url, &[]).await.secret;
-    let device = tenant.active("ada").await.device_identifier().to_owned();
+    let device = tenant.active("ada").await.device_identifier().to_string();
     let told = some(&tenant, &mut all, &secret, 2).await;
     assert_eq!(told.keys().map(String::as_str).collect::<Vec<_>>(), ["binding.activated", "device.registered"]);
     // Deactivating the user retires the devices.
@@ -144,7 +144,7 @@ async fn who_names_other_types_is_told_nothing_of_devices(world: &World) {
 
 async fn a_frozen_user_is_told_with_who_froze_them(world: &World) {
     let tenant = world.tenant().await;
-    let device = tenant.active("ada").await.device_identifier().to_owned();
+    let device = tenant.active("ada").await.device_identifier().to_string();
     let mut receiving = receiver(Vec::new()).await;
     let secret = create(&tenant, &receiving.url, &["user.frozen"]).await.secret;
     tenant.backend.freeze_user("ada", "a phone was stolen").await.unwrap();
@@ -165,7 +165,7 @@ async fn a_phone_that_hands_its_place_on_is_told_with_both_devices(world: &World
     old.transfer(&request, TransferAct::Replace).await.unwrap();
     let notice = next(&tenant, &mut receiving, &secret).await;
     let expected = json!({
-        "user_identifier": "ada", "device_identifier": new.device_identifier(), "replaced_device_identifier": old.device_identifier(),
+        "user_identifier": "ada", "device_identifier": new.device_identifier().as_str(), "replaced_device_identifier": old.device_identifier().as_str(),
         "version": notice.data["version"],
     });
     assert_eq!((notice.event_type.as_str(), notice.data), ("device.replaced", expected));
@@ -177,7 +177,7 @@ async fn a_notice_is_kept_listed_by_what_it_is_about_and_sent_again(world: &Worl
     create(&tenant, &receiving.url, &["device.registered"]).await;
     let (device, other) = (tenant.registered().await, tenant.registered().await);
     let first = [receiving.next().await, receiving.next().await];
-    let subject = format!("device/{}", device.device_identifier());
+    let subject = format!("device/{}", device.device_identifier().as_str());
     let list = async |subject: &str| -> Vec<Delivery> {
         let request = ListDeliveriesRequest { subject: subject.to_owned(), ..ListDeliveriesRequest::default() };
         deliveries(&tenant).list_deliveries(request).await.unwrap().into_inner().deliveries
@@ -188,7 +188,7 @@ async fn a_notice_is_kept_listed_by_what_it_is_about_and_sent_again(world: &Worl
     })
     .await;
     assert_eq!((delivery.subject.as_str(), delivery.trusonafication_id.as_str()), (subject.as_str(), ""));
-    assert_eq!(list(&format!("device/{}", other.device_identifier())).await.len(), 1);
+    assert_eq!(list(&format!("device/{}", other.device_identifier().as_str())).await.len(), 1);
     assert!(first.iter().any(|told| told.id == delivery.id));
     deliveries(&tenant).redeliver(RedeliverRequest { id: delivery.id.clone() }).await.unwrap();
     let again = receiving.next().await;

@@ -6,12 +6,13 @@ use nodkey_kernel::{
     random::Random,
     time::Clock,
 };
-use nodkey_mobile_sdk::software::SoftwareKeyStore;
+use nodkey_mobile_sdk::Decision as PhoneDecision;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     http::{Answered, backend, phone},
+    software::store,
     world::{Tenant, World, asked},
 };
 
@@ -56,7 +57,7 @@ async fn a_user_is_asked_by_trusona_id_or_address(world: &World) {
         assert_eq!((created.status, created.body["user_identifier"].as_str()), (201, Some("jones@example.com")));
         // Java would prefer it to the user identifier.
         assert!(created.body["trusona_id"].is_null());
-        let answer = device.respond(&asked(&device).await, Decision::Accept, None).await.unwrap();
+        let answer = device.respond(&asked(&device).await, PhoneDecision::Accept, None).await.unwrap();
         assert_eq!(answer.id, created.body["id"].as_str().unwrap());
     }
     let stranger = ask(json!({"email": "smith@example.com"})).await;
@@ -145,7 +146,7 @@ async fn a_verification_is_a_trusonafication_seen_otherwise(world: &World) {
         assert_eq!((&created.body["email"], &created.body["agent_id"]), (&json!("jones@example.com"), &json!("a1")));
         let path = format!("{verifications}/{}", created.body["verification_id"].as_str().unwrap());
         assert!(get(&tenant, &path).await.body["result_id"].is_null());
-        device.respond(&asked(&device).await, Decision::Accept, None).await.unwrap();
+        device.respond(&asked(&device).await, PhoneDecision::Accept, None).await.unwrap();
         let done = get(&tenant, &path).await.body;
         assert_eq!((done["status"].as_str(), done["accepted_level"].as_i64()), (Some("ACCEPTED"), Some(2)));
         assert!(done["result_id"].is_string());
@@ -183,7 +184,7 @@ async fn canceling_again_is_told(world: &World) {
 async fn an_app_that_polls_gets_the_oldest_question_and_may_delete_it(world: &World) {
     let tenant = world.tenant().await;
     let key = PrivateKey::generate(Algorithm::Es256, &Random::system());
-    let registered = tenant.phone_with(SoftwareKeyStore::new(key.clone(), Vec::new()));
+    let registered = tenant.phone_with(store(&key, &[]));
     registered.register("phone").await.unwrap();
     let next = || phone(&tenant.http, &key, Method::GET, "/api/v2/trusonafications/next", "");
     assert_eq!(next().await.status, 403, "not before its binding is active");

@@ -95,7 +95,7 @@ async fn a_login_needs_no_other_address(world: &World) {
     let tenant = world.tenant().await;
     let backend = tenant.backend_through(&world.one_address());
     let phone = tenant.registered().await;
-    let binding = backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    let binding = backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     backend.activate_binding(&binding.id).await.unwrap();
     let id = backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     let mut watch = pin!(backend.watch(&id).await.unwrap());
@@ -109,7 +109,7 @@ async fn a_login_needs_no_other_address(world: &World) {
     let expected = nodkey_client::Expected::accept().trusonafication(&id).user("ada");
     nodkey_client::verify_evidence(&backend.evidence(&id).await.unwrap(), &backend.jwks().await.unwrap(), &expected).unwrap();
     assert_eq!(backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.len(), 1);
-    assert_eq!(backend.deactivate_user("ada").await.unwrap(), [phone.device_identifier()]);
+    assert_eq!(backend.deactivate_user("ada").await.unwrap(), [phone.device_identifier().as_str()]);
 }
 
 async fn both_sides_stream_on_one_call(world: &World) {
@@ -239,7 +239,7 @@ async fn all_who_wait_at_one_client_share_a_stream() {
         let mut left: BTreeSet<_> = ids.iter().cloned().collect();
         while !left.is_empty() {
             for pending in phone.wait(PATIENCE).await.unwrap() {
-                left.remove(&pending.id);
+                left.remove(pending.id.as_str());
                 phone.respond(&pending, Decision::Accept, None).await.unwrap();
             }
         }

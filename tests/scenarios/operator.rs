@@ -14,7 +14,7 @@ scenarios!(a_document_is_verified_by_the_backend);
 async fn a_document_is_verified_by_the_backend(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    let id = phone.register_identity_document("hash").await.unwrap().id;
+    let id = phone.register_identity_document("hash").await.unwrap().id.into();
     let mut documents = IdentityDocumentServiceClient::new(tenant.backend.channel(ServiceName::Registry));
     let request = SetVerificationStatusRequest { id, verification_status: VerificationStatus::Verified.into() };
     let document = documents.set_verification_status(request).await.unwrap().into_inner();

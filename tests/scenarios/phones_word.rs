@@ -8,7 +8,6 @@ use nodkey_kernel::{
     service_key::ServiceName,
     time::Clock,
 };
-use nodkey_mobile_sdk::software::SoftwareKeyStore;
 use nodkey_proto::{
     registry::v1::{
         DocumentType, PhoneCall, Platform, PresenceKey, PresenceKind, RegisterDeviceRequest, RegisterIdentityDocumentRequest,
@@ -19,7 +18,10 @@ use nodkey_proto::{
 use serde_json::{Value, json};
 
 use super::broken::{Thief, forged, log_in};
-use crate::world::{World, asked};
+use crate::{
+    software::of_device,
+    world::{World, asked},
+};
 
 scenarios!(no_service_gives_a_phone_another_key_or_a_document, what_a_phone_called_once_changes_nothing_again);
 
@@ -38,15 +40,13 @@ fn biometric(key: &PrivateKey) -> PresenceKey {
 /// The gateway forwards what phones say about themselves, so its secrets allow saying the same in the name of any phone.
 async fn no_service_gives_a_phone_another_key_or_a_document(world: &World) {
     let tenant = world.tenant().await;
-    let keys = SoftwareKeyStore::generate();
-    let (device_key, _) = keys.private_keys();
-    let device_key = device_key.clone();
-    let phone = tenant.phone_with(keys);
+    let device_key = PrivateKey::generate(Algorithm::Es256, &Random::system());
+    let phone = tenant.phone_with(of_device(&device_key));
     phone.register("phone").await.unwrap();
     tenant.activate("ada", &phone).await;
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
-    let audience = asked(&phone).await.challenge.iss;
-    let device = phone.device_identifier().to_owned();
+    let audience = asked(&phone).await.challenge.gateway;
+    let device = phone.device_identifier().to_string();
     let before = tenant.backend.device(&device).await.unwrap();
     let own = PrivateKey::generate(Algorithm::Es256, &Random::system());
     let path = format!("/api/v2/devices/{device}");
@@ -110,11 +110,10 @@ async fn no_service_gives_a_phone_another_key_or_a_document(world: &World) {
 
 async fn what_a_phone_called_once_changes_nothing_again(world: &World) {
     let tenant = world.tenant().await;
-    let keys = SoftwareKeyStore::generate();
-    let device_key = keys.private_keys().0.clone();
-    let phone = tenant.phone_with(keys);
+    let device_key = PrivateKey::generate(Algorithm::Es256, &Random::system());
+    let phone = tenant.phone_with(of_device(&device_key));
     phone.register("phone").await.unwrap();
-    let device = phone.device_identifier().to_owned();
+    let device = phone.device_identifier().to_string();
     let path = format!("/api/v2/devices/{device}");
     let gateway = Thief::all(world, &tenant).find(|thief| thief.name == ServiceName::Gateway).unwrap();
     let mut devices = DeviceServiceClient::new(gateway.to(ServiceName::Registry));

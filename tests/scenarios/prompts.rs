@@ -42,7 +42,7 @@ pub(super) async fn scan(world: &World, tenant: &Tenant, phone: &SoftPhone) -> S
 async fn a_stolen_credential_rings_a_phone_a_few_times_and_its_user_signs_in_by_code_all_the_while(world: &World) {
     let tenant = world.tenant_of("Acme", false).await;
     let phone = tenant.active("ada").await;
-    let by_device = || NewTrusonafication::device(phone.device_identifier(), "log in", "Acme");
+    let by_device = || NewTrusonafication::device(phone.device_identifier().as_str(), "log in", "Acme");
     let (mut rings, mut refused) = (0, 0);
     for round in 0..5 {
         for n in 0..10 {

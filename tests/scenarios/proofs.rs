@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{self, client},
+    software::store,
     world::{Tenant, World, asked, eventually},
 };
 
@@ -43,7 +44,7 @@ fn signed(header: &str, claims: &str, key: &PrivateKey) -> String {
 /// A registered phone that signs with Ed25519, bound to the user.
 async fn phone(tenant: &Tenant) -> (PrivateKey, SoftwareKeyStore) {
     let key = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
-    let store = SoftwareKeyStore::new(key.clone(), Vec::new());
+    let store = store(&key, &[]);
     tenant.phone_with(store.clone()).register("phone").await.unwrap();
     (key, store)
 }

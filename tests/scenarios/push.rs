@@ -6,7 +6,7 @@ use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublicJwk, jws::Compact},
     random::Random,
 };
-use nodkey_mobile_sdk::{Decision, TransferAct};
+use nodkey_mobile_sdk::{Decision, PushRegistration, TransferAct};
 use nodkey_proto::notification::v1::{
     ApnsCredentials, DeletePushConfigurationRequest, FcmCredentials, GetPushRegistrationRequest, ListPushConfigurationsRequest,
     PushConfiguration, PushProvider, PutPushConfigurationRequest, WebPushCredentials,
@@ -57,7 +57,7 @@ async fn ask_user(tenant: &Tenant, user: &str) -> String {
 /// Waits until the push registration of a phone that is gone has been removed.
 async fn forgotten(tenant: &Tenant, phone: &SoftPhone) {
     let mut registrations = PushRegistrationServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
+    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_string() };
     let gone = async { while registrations.get_push_registration(request.clone()).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
 }
@@ -87,7 +87,7 @@ async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world:
     let put = configure(&tenant, Credentials::Apns(credentials)).await;
     assert_eq!((put.provider(), put.description.as_str()), (PushProvider::Apns, "team TEAM123456, key KEY1234567, com.example.acme"));
     let (old, new) = ("ab".repeat(32), "cd".repeat(32));
-    phone.register_push(&json!({"provider": "apns", "token": old})).await.unwrap();
+    phone.register_push(&PushRegistration::Apns { token: old.clone() }).await.unwrap();
     // Busy at first: the provider says when to try again, and that is done.
     apple.answer(&[(503, "ServiceUnavailable", Some(1))]).await;
     ask(&tenant).await;
@@ -119,7 +119,7 @@ async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world:
     assert_eq!(apple.next().await.to, old);
     forgotten(&tenant, &phone).await;
     ask(&tenant).await;
-    phone.register_push(&json!({"provider": "apns", "token": new})).await.unwrap();
+    phone.register_push(&PushRegistration::Apns { token: new.clone() }).await.unwrap();
     ask(&tenant).await;
     assert_eq!(apple.next().await.to, new);
     phone.forget_push().await.unwrap();
@@ -136,7 +136,7 @@ async fn fcm_wakes_a_phone_and_a_token_that_ran_out_is_renewed(world: &World) {
         "token_uri": "https://169.254.169.254/token",
     });
     configure(&tenant, Credentials::Fcm(FcmCredentials { service_account: account.to_string() })).await;
-    phone.register_push(&json!({"provider": "fcm", "token": "d:first"})).await.unwrap();
+    phone.register_push(&PushRegistration::Fcm { token: "d:first".into() }).await.unwrap();
     for round in 1..=2 {
         ask(&tenant).await;
         let woken = google.next().await;
@@ -154,7 +154,7 @@ async fn fcm_wakes_a_phone_and_a_token_that_ran_out_is_renewed(world: &World) {
     google.next().await;
     forgotten(&tenant, &phone).await;
     ask(&tenant).await;
-    phone.register_push(&json!({"provider": "fcm", "token": "d:second"})).await.unwrap();
+    phone.register_push(&PushRegistration::Fcm { token: "d:second".into() }).await.unwrap();
     ask(&tenant).await;
     assert_eq!(google.next().await.to, "d:second");
 }
@@ -169,7 +169,8 @@ async fn a_browser_is_woken_by_what_only_it_can_read(world: &World) {
     let first = configure(&tenant, subject("mailto:ops@example.com")).await;
     let put = configure(&tenant, subject("https://example.com")).await;
     assert_eq!(first.public_key, put.public_key, "browsers have subscribed with it");
-    let details = |name: &str| json!({"provider": "webpush", "endpoint": format!("{}/push/{name}", service.url), "keys": browser.keys()});
+    let keys = browser.keys();
+    let details = |name: &str| PushRegistration::WebPush { endpoint: format!("{}/push/{name}", service.url), keys: keys.clone() };
     let (old, new) = (details("old"), details("new"));
     phone.register_push(&old).await.unwrap();
     service.answer(&[(201, "", None), (429, "", Some(1)), (201, "", None), (410, "", None)]).await;
@@ -210,13 +211,13 @@ async fn a_phone_without_google_is_woken_by_its_own_distributor(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
     let mut distributor = webpush(None).await;
-    phone.register_push(&json!({"provider": "unifiedpush", "endpoint": format!("{}/push/up", distributor.url)})).await.unwrap();
+    phone.register_push(&PushRegistration::UnifiedPush { endpoint: format!("{}/push/up", distributor.url), keys: None }).await.unwrap();
     ask(&tenant).await;
     let woken = distributor.next().await;
     assert!(is_content_free(&woken), "{woken:?}");
     assert_eq!((woken.to.as_str(), &woken.body), ("up", &json!({"nodkey": "look"})));
     let mut registrations = PushRegistrationServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
+    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_string() };
     let seen = registrations.get_push_registration(request).await.unwrap().into_inner();
     assert_eq!(seen.provider(), PushProvider::Unifiedpush);
     // A retired device is not woken.
@@ -228,12 +229,12 @@ async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(worl
     let tenant = world.tenant().await;
     let (first, stranger) = (tenant.active("ada").await, tenant.active("grace").await);
     let (second, third, waiting) = (tenant.registered().await, tenant.registered().await, tenant.registered().await);
-    tenant.backend.create_binding("ada", waiting.device_identifier()).await.unwrap();
+    tenant.backend.create_binding("ada", waiting.device_identifier().as_str()).await.unwrap();
     let mut distributor = webpush(None).await;
     let phones = [("first", &first), ("second", &second), ("third", &third), ("waiting", &waiting), ("stranger", &stranger)];
     for (name, phone) in phones {
         let endpoint = format!("{}/push/{name}", distributor.url);
-        phone.register_push(&json!({"provider": "unifiedpush", "endpoint": endpoint})).await.unwrap();
+        phone.register_push(&PushRegistration::UnifiedPush { endpoint, keys: None }).await.unwrap();
     }
     tenant.activate("ada", &second).await;
     let woken = distributor.next().await;
@@ -258,7 +259,7 @@ async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(worl
     // The phone that transfers its place is not woken: its person has confirmed it there, and the phone is retired.
     second.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
     wakes(&mut distributor, &["first"]).await;
-    let prompt = NewTrusonafication::device(third.device_identifier(), "transfer 90 EUR", "Acme");
+    let prompt = NewTrusonafication::device(third.device_identifier().as_str(), "transfer 90 EUR", "Acme");
     tenant.backend.create_trusonafication(prompt).await.unwrap();
     wakes(&mut distributor, &["third"]).await;
 }
@@ -270,7 +271,7 @@ async fn a_phone_is_woken_no_more_for_what_is_over(world: &World) {
     let mut distributor = webpush(None).await;
     for (name, phone) in [("ada", &ada), ("bob", &bob), ("eve", &eve), ("grace", &grace)] {
         let endpoint = format!("{}/push/{name}", distributor.url);
-        phone.register_push(&json!({"provider": "unifiedpush", "endpoint": endpoint})).await.unwrap();
+        phone.register_push(&PushRegistration::UnifiedPush { endpoint, keys: None }).await.unwrap();
     }
     let mut ends = receiver(Vec::new()).await;
     create(&tenant, &ends.url, &["trusonafication.accepted", "trusonafication.rejected", "trusonafication.canceled"]).await;

@@ -1,7 +1,7 @@
 //! Answers race with deactivations, under load.
 
 use nodkey_client::NewTrusonafication;
-use nodkey_mobile_sdk::{Decision, Error};
+use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{registry::v1::RelyingPartyLimits, trusonafication::v1::Status};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,9 +48,9 @@ async fn no_answer_counts_that_is_given_after_its_deactivation_was_confirmed(wor
 
 async fn race(tenant: &Tenant, n: usize) {
     let phone = tenant.registered().await;
-    let binding = tenant.backend.create_binding(&format!("user {n}"), phone.device_identifier()).await.unwrap();
+    let binding = tenant.backend.create_binding(&format!("user {n}"), phone.device_identifier().as_str()).await.unwrap();
     tenant.backend.activate_binding(&binding.id).await.unwrap();
-    let new = NewTrusonafication::device(phone.device_identifier(), "log in", "Acme");
+    let new = NewTrusonafication::device(phone.device_identifier().as_str(), "log in", "Acme");
     let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
     let deactivation = async {
@@ -62,7 +62,7 @@ async fn race(tenant: &Tenant, n: usize) {
     let (answered, ()) = tokio::join!(phone.respond(&pending, Decision::Accept, None), deactivation);
     // The accept succeeded.
     match phone.respond(&pending, Decision::Accept, None).await {
-        Err(Error::Refused { status: 403, code, .. }) => assert_eq!(code, "DEVICE_NOT_BOUND"),
+        Err(e) if e.status() == Some(403) => assert_eq!(e.reason(), "DEVICE_NOT_BOUND"),
         other => panic!("{other:?}"),
     }
     let accepted = tenant.backend.trusonafication(&id).await.unwrap().status() == Status::Accepted;

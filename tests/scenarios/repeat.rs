@@ -1,7 +1,7 @@
 //! A repeated call has no second effect. Of two different answers, one counts.
 
 use nodkey_client::{NewTrusonafication, ServiceName};
-use nodkey_mobile_sdk::{Decision, Error};
+use nodkey_mobile_sdk::{Decision, Outcome};
 use nodkey_proto::{
     binding::v1::{CreateBindingRequest, binding_service_client::BindingServiceClient},
     trusonafication::v1::ListTrusonaficationsRequest,
@@ -30,10 +30,10 @@ async fn the_same_answer_again_gets_the_same_result(world: &World) {
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
     for _ in 0..3 {
-        assert_eq!(phone.respond(&pending, Decision::Accept, None).await.unwrap().status, "ACCEPTED");
+        assert_eq!(phone.respond(&pending, Decision::Accept, None).await.unwrap().outcome, Outcome::Accepted);
     }
     let refused = phone.respond(&pending, Decision::Reject, None).await.unwrap_err();
-    assert!(matches!(&refused, Error::Refused { status: 409, code, .. } if code == "ALREADY_COMPLETED"), "{refused}");
+    assert_eq!((refused.status(), refused.reason()), (Some(409), "ALREADY_COMPLETED"));
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().version, 2, "one change, however often it was answered");
 }
 
@@ -45,8 +45,8 @@ async fn of_two_phones_that_race_one_wins_and_the_other_is_told(world: &World) {
         let (first, second) = tokio::join!(asked(&one), asked(&two));
         let (first, second) = tokio::join!(one.respond(&first, Decision::Accept, None), two.respond(&second, Decision::Reject, None));
         let winner = match (first, second) {
-            (Ok(_), Err(Error::Refused { status: 409, .. })) => one.device_identifier(),
-            (Err(Error::Refused { status: 409, .. }), Ok(_)) => two.device_identifier(),
+            (Ok(_), Err(e)) if e.status() == Some(409) => one.device_identifier().as_str(),
+            (Err(e), Ok(_)) if e.status() == Some(409) => two.device_identifier().as_str(),
             other => panic!("round {round}: one wins and one is told: {other:?}"),
         };
         let done = tenant.backend.wait(&id).await.unwrap();
@@ -68,8 +68,8 @@ async fn a_create_with_the_same_request_id_is_one_create(world: &World) {
     let mut bindings = BindingServiceClient::new(tenant.backend.channel(ServiceName::Binding));
     let request =
         |device: &str| CreateBindingRequest { request_id: "b-1".into(), user_identifier: "ada".into(), device_identifier: device.into() };
-    let first = bindings.create_binding(request(phone.device_identifier())).await.unwrap().into_inner();
-    assert_eq!(bindings.create_binding(request(phone.device_identifier())).await.unwrap().into_inner(), first);
+    let first = bindings.create_binding(request(phone.device_identifier().as_str())).await.unwrap().into_inner();
+    assert_eq!(bindings.create_binding(request(phone.device_identifier().as_str())).await.unwrap().into_inner(), first);
     assert_eq!(bindings.create_binding(request(&"d".repeat(43))).await.unwrap_err().code(), tonic::Code::InvalidArgument);
 }
 

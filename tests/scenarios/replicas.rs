@@ -39,13 +39,13 @@ async fn a_login_may_touch_another_replica_at_every_step() {
         tenant.activate(&user, &waiting).await;
         let (pending, created) = tokio::join!(asked(&waiting), backends[here].create_trusonafication(log_in(&user)));
         assert_eq!(pending.id, created.unwrap().trusonafication.id);
-        let mut watch = pin!(backends[there].watch(&pending.id).await.unwrap());
+        let mut watch = pin!(backends[there].watch(pending.id.as_str()).await.unwrap());
         assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::InProgress);
         through_gateway(&topology, here);
         tenant.phone_with(keys).respond(&pending, Decision::Accept, None).await.unwrap();
         assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::Accepted);
         for backend in &backends {
-            assert_eq!(backend.trusonafication(&pending.id).await.unwrap().version, 2);
+            assert_eq!(backend.trusonafication(pending.id.as_str()).await.unwrap().version, 2);
         }
     }
 }

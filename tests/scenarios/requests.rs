@@ -66,10 +66,10 @@ async fn compressed_bodies_byte_order_marks_and_arrays_for_objects_are_refused(w
     }
     let phone = tenant.registered().await;
     let path = "/api/v2/user_devices";
-    let object = json!({"user_identifier": "ada", "device_identifier": phone.device_identifier()}).to_string();
+    let object = json!({"user_identifier": "ada", "device_identifier": phone.device_identifier().as_str()}).to_string();
     let marked = backend(&world.http, &tenant.server, Method::POST, path, &format!("\u{feff}{object}")).await;
     assert_eq!((marked.status, marked.error.as_str()), (400, "MALFORMED_JSON"));
-    let array = json!(["ada", phone.device_identifier()]).to_string();
+    let array = json!(["ada", phone.device_identifier().as_str()]).to_string();
     let listed = backend(&world.http, &tenant.server, Method::POST, path, &array).await;
     assert_eq!((listed.status, listed.error.as_str()), (422, "VALIDATION_FAILED"));
     assert_eq!(backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await.body["devices"], json!([]));
@@ -137,7 +137,7 @@ async fn whom_to_tell_of_a_hole_is_told_until_a_time_to_come(world: &World) {
 async fn an_answer_played_back_is_no_request(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    let device = phone.device_identifier();
+    let device = phone.device_identifier().as_str();
     for (path, body) in [
         ("/api/v2/trusonafications", json!({"user_identifier": "ada", "action": "log in", "resource": "Acme", "id": null, "result": null})),
         ("/api/v2/user_devices", json!({"user_identifier": "ada", "device_identifier": device, "id": null})),
@@ -171,7 +171,7 @@ async fn a_request_comes_once_where_a_relying_party_wants_it_so(world: &World) {
     set(world, &once, SignatureSettings { refuse_repeated: true, ..SignatureSettings::default() }).await;
     for (tenant, second) in [(&usual, 201), (&once, 403)] {
         let phone = tenant.registered().await;
-        let body = json!({"user_identifier": "ada", "device_identifier": phone.device_identifier()}).to_string();
+        let body = json!({"user_identifier": "ada", "device_identifier": phone.device_identifier().as_str()}).to_string();
         let binding = Signed::new(&tenant.server, Method::POST, "/api/v2/user_devices", body.as_bytes());
         assert_eq!(binding.send(&world.http).await.status(), 201);
         assert_eq!(binding.send(&world.http).await.status(), second);

@@ -4,7 +4,7 @@ use std::{net::TcpListener, path::Path, process::Command};
 
 use axum::http::StatusCode;
 use nodkey_client::{NewTrusonafication, is_success};
-use nodkey_mobile_sdk::Decision;
+use nodkey_mobile_sdk::{Decision, Outcome};
 use tempfile::TempDir;
 
 use crate::{
@@ -33,7 +33,7 @@ async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
     let (backend, waited_for) = (tenant.backend.clone(), later.clone());
     let waiting_on = tokio::spawn(async move { backend.wait(&waited_for).await });
     kill();
-    assert_eq!(answer.status, "ACCEPTED");
+    assert_eq!(answer.outcome, Outcome::Accepted);
     assert!(is_success(&tenant.backend.wait(&id).await.unwrap()));
     for waiting in waiting {
         assert!(is_success(&waiting.await.unwrap().unwrap()));

@@ -85,7 +85,7 @@ async fn each_service_signs_by_its_own_key_and_the_key_set_names_what_for(world:
         let published = jwks.keys.iter().find(|published| published.kid == key.id).unwrap();
         assert_eq!(published.typs.as_ref(), Some(&key.typs));
     }
-    let genuine = verify_evidence(&evidence, &jwks, &Expected::accept().user("ada").device(phone.device_identifier())).unwrap();
+    let genuine = verify_evidence(&evidence, &jwks, &Expected::accept().user("ada").device(phone.device_identifier().as_str())).unwrap();
     assert_eq!(genuine.receipt.status, ReceiptStatus::Accepted);
     // The same bytes, signed by a key published for another purpose.
     let mut other = jwks.clone();
@@ -148,7 +148,7 @@ async fn every_end_has_a_receipt_that_the_webhook_carries(world: &World) {
         let id = create(log_in()).await;
         phone.respond(&asked(&phone).await, decision, None).await.unwrap();
         let (claims, text) = receipt(&id, status).await;
-        assert_eq!(claims.dev.as_deref(), Some(phone.device_identifier()));
+        assert_eq!(claims.dev.as_deref(), Some(phone.device_identifier().as_str()));
         assert_eq!(tenant.backend.evidence(&id).await.unwrap().receipt, Some(text), "it is the one of the evidence");
     }
     let canceled = create(log_in()).await;
@@ -173,7 +173,7 @@ async fn the_callback_is_told_what_the_receipt_says(world: &World) {
     let told = receiving.next().await;
     let jwks = tenant.backend.jwks().await.unwrap();
     let jwt = told.body["jwt"].as_str().unwrap();
-    let result = verify_result(jwt, &jwks, &pending.challenge.iss, &tenant.id).unwrap();
+    let result = verify_result(jwt, &jwks, &pending.challenge.gateway, &tenant.id).unwrap();
     assert_eq!((result.sub.as_str(), result.jti.as_str()), (id.as_str(), told.id.as_str()));
     let receipt = verify_receipt(tenant.backend.evidence(&id).await.unwrap().receipt.as_ref().unwrap(), &jwks).unwrap();
     assert_eq!(result.receipt, Some(receipt.into()));

@@ -26,6 +26,7 @@ async fn next(events: &mut (impl Stream<Item = Result<PhoneEvent, Error>> + Unpi
         PhoneEvent::Closed { id } => format!("closed {id}"),
         PhoneEvent::Untrusted { id, reason } => format!("untrusted {id} {reason}"),
         PhoneEvent::Synced => "synced".to_owned(),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use nodkey_client::{NewTrusonafication, ServiceName};
 use nodkey_kernel::{
     jose::{Audience, PrivateKey},
-    key_statement::PresenceKind,
     service_key,
-    time::Timestamp,
     transfer::{TransferAct, TransferClaims, TransferRequestClaims, sign_transfer, sign_transfer_request},
 };
 use nodkey_mobile_sdk::{
-    Decision, Error, PresenceError, Transferred, UserDevice,
-    software::{NeverPresent, SoftwareKeyStore},
+    Decision, Error, ErrorKind, PresenceKind, TransferAct as PhoneAct, Transferred, UserDevice, software::NeverPresent,
 };
 use nodkey_proto::{
     binding::v1::{BindingState, GetBindingRequest, TransferBindingRequest, binding_service_client::BindingServiceClient},
@@ -34,6 +31,7 @@ use super::{
 use crate::{
     http::{Answered, phone},
     operators::enrolled,
+    software::store,
     world::{SoftPhone, Tenant, World, asked, eventually},
 };
 
@@ -109,7 +107,7 @@ async fn ensure_answers(tenant: &Tenant, phone: &SoftPhone, user: &str) {
 
 fn code(result: Result<impl Sized, Error>) -> String {
     match result {
-        Err(Error::Refused { code, .. }) => code,
+        Err(e) if e.status().is_some() => e.reason().to_owned(),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was taken"),
     }
@@ -118,37 +116,36 @@ fn code(result: Result<impl Sized, Error>) -> String {
 async fn a_new_phone_takes_the_place_of_the_old_one(world: &World) {
     let tenant = world.tenant().await;
     let (old, new) = (tenant.active("ada").await, tenant.registered().await);
-    let before = tenant.backend.device_binding(old.device_identifier()).await.unwrap();
-    let made = old.transfer(&new.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
-    assert_eq!((made.device_identifier.as_str(), made.is_active), (new.device_identifier(), true));
+    let before = tenant.backend.device_binding(old.device_identifier().as_str()).await.unwrap();
+    let made = old.transfer(&new.transfer_request().await.unwrap(), PhoneAct::Replace).await.unwrap();
+    assert_eq!((made.device_identifier.as_str(), made.is_active), (new.device_identifier().as_str(), true));
     // Immediately, on both sides.
-    assert_eq!(devices_of(&tenant, "ada").await, [new.device_identifier()]);
+    assert_eq!(devices_of(&tenant, "ada").await, [new.device_identifier().as_str()]);
     assert!(new.status().await.unwrap().is_active);
-    let binding = tenant.backend.device_binding(new.device_identifier()).await.unwrap();
-    assert_eq!((binding.user_identifier.as_str(), binding.vouched_by.as_str()), ("ada", old.device_identifier()));
+    let binding = tenant.backend.device_binding(new.device_identifier().as_str()).await.unwrap();
+    assert_eq!((binding.user_identifier.as_str(), binding.vouched_by.as_str()), ("ada", old.device_identifier().as_str()));
     assert!(before.vouched_by.is_empty());
     let mut bindings = BindingServiceClient::new(tenant.backend.channel(ServiceName::Binding));
     let ended = bindings.get_binding(GetBindingRequest { id: before.id }).await.unwrap().into_inner();
     assert_eq!(ended.state(), BindingState::Deactivated);
     ensure_answers(&tenant, &new, "ada").await;
     // The old one is retired permanently.
-    eventually("the old phone is retired", async || tenant.backend.device(old.device_identifier()).await.unwrap().retired.then_some(()))
-        .await;
+    eventually("the old phone is retired", async || {
+        tenant.backend.device(old.device_identifier().as_str()).await.unwrap().retired.then_some(())
+    })
+    .await;
     assert_eq!(code(old.status().await), "DEVICE_RETIRED");
-    assert_eq!(
-        code(old.transfer(&tenant.registered().await.transfer_request().await.unwrap(), TransferAct::Replace).await),
-        "DEVICE_RETIRED"
-    );
+    assert_eq!(code(old.transfer(&tenant.registered().await.transfer_request().await.unwrap(), PhoneAct::Replace).await), "DEVICE_RETIRED");
 }
 
 async fn what_the_old_phone_was_asked_ends_and_what_the_user_was_asked_stays(world: &World) {
     let tenant = world.tenant().await;
     let (old, new) = (tenant.active("ada").await, tenant.registered().await);
-    let of_device = NewTrusonafication::device(old.device_identifier(), "log in", "Acme");
+    let of_device = NewTrusonafication::device(old.device_identifier().as_str(), "log in", "Acme");
     let of_device = tenant.backend.create_trusonafication(of_device).await.unwrap().trusonafication.id;
     let of_user = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "pay", "Acme")).await.unwrap().trusonafication.id;
     let pending = old.wait(crate::world::PATIENCE).await.unwrap();
-    old.transfer(&new.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
+    old.transfer(&new.transfer_request().await.unwrap(), PhoneAct::Replace).await.unwrap();
     for pending in &pending {
         assert!(["DEVICE_NOT_BOUND", "DEVICE_RETIRED"].contains(&code(old.respond(pending, Decision::Accept, None).await).as_str()));
     }
@@ -163,15 +160,18 @@ async fn a_phone_lets_another_in_where_the_relying_party_allows_it(world: &World
     let tenant = world.tenant().await;
     let (first, second) = (tenant.active("ada").await, tenant.registered().await);
     let request = second.transfer_request().await.unwrap();
-    assert_eq!(code(first.transfer(&request, TransferAct::Add).await), "TRANSFER_NOT_ALLOWED");
+    assert_eq!(code(first.transfer(&request, PhoneAct::Add).await), "TRANSFER_NOT_ALLOWED");
     assert!(!second.status().await.unwrap().is_active);
     allow(world, &tenant, PhoneSettings { phones_add_phones: true, ..PhoneSettings::default() }).await;
-    first.transfer(&request, TransferAct::Add).await.unwrap();
-    assert_eq!(devices_of(&tenant, "ada").await, [first.device_identifier(), second.device_identifier()]);
-    assert_eq!(tenant.backend.device_binding(second.device_identifier()).await.unwrap().vouched_by, first.device_identifier());
+    first.transfer(&request, PhoneAct::Add).await.unwrap();
+    assert_eq!(devices_of(&tenant, "ada").await, [first.device_identifier().as_str(), second.device_identifier().as_str()]);
+    assert_eq!(
+        tenant.backend.device_binding(second.device_identifier().as_str()).await.unwrap().vouched_by,
+        first.device_identifier().as_str()
+    );
     for phone in [&first, &second] {
         ensure_answers(&tenant, phone, "ada").await;
-        assert!(!tenant.backend.device(phone.device_identifier()).await.unwrap().retired);
+        assert!(!tenant.backend.device(phone.device_identifier().as_str()).await.unwrap().retired);
     }
 }
 
@@ -179,10 +179,10 @@ async fn a_relying_party_may_bind_each_phone_itself(world: &World) {
     let tenant = world.tenant().await;
     allow(world, &tenant, PhoneSettings { refuse_transfers: true, ..PhoneSettings::default() }).await;
     let (old, new) = (tenant.active("ada").await, tenant.registered().await);
-    for act in [TransferAct::Replace, TransferAct::Add] {
+    for act in [PhoneAct::Replace, PhoneAct::Add] {
         assert_eq!(code(old.transfer(&new.transfer_request().await.unwrap(), act).await), "TRANSFER_NOT_ALLOWED");
     }
-    assert_eq!(devices_of(&tenant, "ada").await, [old.device_identifier()]);
+    assert_eq!(devices_of(&tenant, "ada").await, [old.device_identifier().as_str()]);
 }
 
 async fn each_phone_sees_in_its_status_when_the_users_phones_were_activated(world: &World) {
@@ -193,19 +193,18 @@ async fn each_phone_sees_in_its_status_when_the_users_phones_were_activated(worl
     let which = |devices: &[UserDevice]| devices.iter().map(|device| device.is_this).collect::<Vec<_>>();
     assert_eq!(which(&seen(&first).await), [true]);
     // A device that is not active yet sees none of its user's devices, and they do not see it.
-    let binding = tenant.backend.create_binding("ada", second.device_identifier()).await.unwrap();
+    let binding = tenant.backend.create_binding("ada", second.device_identifier().as_str()).await.unwrap();
     assert_eq!((seen(&second).await, which(&seen(&first).await)), (Vec::new(), vec![true]));
     tenant.backend.activate_binding(&binding.id).await.unwrap();
     let both = seen(&first).await;
     assert_eq!((which(&both), which(&seen(&second).await)), (vec![true, false], vec![false, true]));
     // In the order of activation, as documented.
-    let times: Vec<Timestamp> = both.iter().map(|device| Timestamp::parse_rfc3339(&device.activated_at).unwrap()).collect();
-    assert!(times[0] <= times[1], "{both:?}");
+    assert!(both[0].activated_at <= both[1].activated_at, "{both:?}");
 
     // A replacement counts as activated now. Only the status response has the list, and it identifies no device.
-    first.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
+    first.transfer(&third.transfer_request().await.unwrap(), PhoneAct::Replace).await.unwrap();
     let now = seen(&second).await;
-    assert_eq!((which(&now), &now[0]), (vec![true, false], &UserDevice { is_this: true, ..both[1].clone() }));
+    assert_eq!((which(&now), now[0].activated_at), (vec![true, false], both[1].activated_at));
     assert!(third.update_keys().await.unwrap().user_devices.is_empty());
     let by_hand = active(world, &tenant, "ada").await;
     let path = format!("/api/v2/devices/{}/status", by_hand.id());
@@ -237,10 +236,9 @@ async fn the_keys_of_a_stolen_phone_without_the_person_move_nothing(world: &Worl
         refused(&send(world, &papers, &old.device, &old.presence, &new.device).await, 403, "TRANSFER_PRESENCE_REQUIRED");
     }
     // Nor does it work without the person's presence.
-    let keys = SoftwareKeyStore::new(old.device.clone(), vec![(PresenceKind::Biometric, theirs)]);
-    let absent = tenant.phone_of(keys, NeverPresent);
+    let absent = tenant.phone_of(store(&old.device, &[(PresenceKind::Biometric, &theirs)]), NeverPresent);
     let request = new.phone(&new.presence).transfer_request().await.unwrap();
-    assert!(matches!(absent.transfer(&request, TransferAct::Replace).await, Err(Error::Presence(PresenceError::Denied))));
+    assert_eq!(absent.transfer(&request, PhoneAct::Replace).await.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(devices_of(&tenant, "ada").await, [old.id()]);
 }
 
@@ -296,12 +294,12 @@ async fn a_frozen_users_phone_hands_nothing_on_until_the_release(world: &World) 
     allow(world, &tenant, PhoneSettings { phones_add_phones: true, ..PhoneSettings::default() }).await;
     let (old, new) = (tenant.active("ada").await, tenant.registered().await);
     tenant.backend.freeze_user("ada", "lost").await.unwrap();
-    for act in [TransferAct::Replace, TransferAct::Add] {
+    for act in [PhoneAct::Replace, PhoneAct::Add] {
         assert_eq!(code(old.transfer(&new.transfer_request().await.unwrap(), act).await), "USER_FROZEN");
     }
-    assert_eq!(devices_of(&tenant, "ada").await, [old.device_identifier()]);
+    assert_eq!(devices_of(&tenant, "ada").await, [old.device_identifier().as_str()]);
     tenant.backend.release_user("ada").await.unwrap();
-    old.transfer(&new.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
+    old.transfer(&new.transfer_request().await.unwrap(), PhoneAct::Replace).await.unwrap();
     ensure_answers(&tenant, &new, "ada").await;
 }
 
@@ -337,7 +335,7 @@ async fn of_two_new_phones_one_takes_the_place(world: &World) {
         let requests = (one.transfer_request().await.unwrap(), other.transfer_request().await.unwrap());
         let (first, second) = tokio::join!(replace(&old, &requests.0), replace(&old, &requests.1));
         let bound = devices_of(&tenant, &user).await;
-        let taken: Vec<_> = [&first, &second].into_iter().flatten().map(|made| made.device_identifier.clone()).collect();
+        let taken: Vec<_> = [&first, &second].into_iter().flatten().map(|made| made.device_identifier.to_string()).collect();
         assert_eq!(bound, taken, "{first:?} {second:?}");
         assert_eq!(bound.len(), 1, "{first:?} {second:?}");
     })
@@ -411,7 +409,7 @@ async fn no_service_moves_a_place_by_its_own_key(world: &World) {
 async fn an_operators_phone_is_never_moved(world: &World) {
     let (phone, _) = enrolled(world, "Olga", Role::Owner).await;
     let new = enrolled(world, "Otto", Role::Auditor).await.0;
-    for act in [TransferAct::Replace, TransferAct::Add] {
+    for act in [PhoneAct::Replace, PhoneAct::Add] {
         assert_eq!(code(phone.transfer(&new.transfer_request().await.unwrap(), act).await), "TRANSFER_NOT_ALLOWED");
     }
     assert!(phone.status().await.unwrap().is_active);
@@ -420,8 +418,8 @@ async fn an_operators_phone_is_never_moved(world: &World) {
 /// Transfers a place. Tries again when the machine is too busy to commit while the checks are still valid.
 async fn replace(old: &SoftPhone, request: &str) -> Result<Transferred, Error> {
     loop {
-        match old.transfer(request, TransferAct::Replace).await {
-            Err(Error::Refused { status: 503, .. }) => {}
+        match old.transfer(request, PhoneAct::Replace).await {
+            Err(e) if e.status() == Some(503) => {}
             done => return done,
         }
     }

@@ -58,11 +58,9 @@ async fn settings(world: &World, tenant: &Tenant, trucodes: TruCodeSettings) {
     parties.update_relying_party(request).await.unwrap();
 }
 
-fn refused(error: Error) -> (u16, String) {
-    match error {
-        Error::Refused { status, code, .. } => (status, code),
-        other => panic!("refused, not {other}"),
-    }
+fn refused(error: &Error) -> (u16, String) {
+    let status = error.status().unwrap_or_else(|| panic!("refused, not {error}"));
+    (status, error.reason().to_owned())
 }
 
 async fn a_scan_wakes_the_browser_and_the_phone_can_be_asked(world: &World) {
@@ -80,14 +78,14 @@ async fn a_scan_wakes_the_browser_and_the_phone_can_be_asked(world: &World) {
     });
     assert_eq!(held.body, json!({"id": id, "paired": true}));
     let paired = backend(&world.http, &tenant.server, Method::GET, &path, "").await;
-    assert_eq!(paired.body, json!({"id": id, "identifier": phone.device_identifier(), "paired": true}));
+    assert_eq!(paired.body, json!({"id": id, "identifier": phone.device_identifier().as_str(), "paired": true}));
     let other = world.tenant().await;
     assert_eq!(backend(&world.http, &other.server, Method::GET, &path, "").await.status, 404);
 
     let created = tenant.backend.create_trusonafication(NewTrusonafication::trucode(&id, "log in", "Acme")).await.unwrap();
     let answer = phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     assert_eq!(answer.id, created.trusonafication.id);
-    let done = tenant.backend.wait(&answer.id).await.unwrap();
+    let done = tenant.backend.wait(answer.id.as_str()).await.unwrap();
     assert!(is_success(&done));
     assert_eq!(done.result.unwrap().bound_user_identifier, "ada", "now it is known who it is");
 }
@@ -104,7 +102,7 @@ async fn what_is_asked_before_pairing_arrives_with_it(world: &World) {
         phone.pair(&scanned, None).await.unwrap();
     });
     assert_eq!(pending.id, created.id);
-    assert_eq!(refused(stranger.respond(&pending, Decision::Accept, None).await.unwrap_err()).1, "NOT_ADDRESSED");
+    assert_eq!(refused(&stranger.respond(&pending, Decision::Accept, None).await.unwrap_err()).1, "NOT_ADDRESSED");
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
     assert!(is_success(&tenant.backend.wait(&created.id).await.unwrap()));
 }
@@ -125,11 +123,11 @@ async fn one_device_pairs_a_code(world: &World) {
     let pair = async |phone: &SoftPhone| phone.pair(&phone.scan(&payload).await.unwrap(), None).await;
     let (first, second) = tokio::join!(pair(&one), pair(&two));
     let lost = first.err().or(second.err()).expect("one of them comes second");
-    assert_eq!(refused(lost), (409, "ALREADY_PAIRED".into()));
+    assert_eq!(refused(&lost), (409, "ALREADY_PAIRED".into()));
     // A device of another tenant, and a payload nobody issued.
     let other = world.tenant().await;
     let foreign = other.registered().await;
-    assert_eq!(refused(pair(&foreign).await.unwrap_err()), (422, "INVALID_PAYLOAD".into()));
+    assert_eq!(refused(&pair(&foreign).await.unwrap_err()), (422, "INVALID_PAYLOAD".into()));
     assert!(one.scan(&payload[..payload.len() - 4]).await.is_err(), "the phone notices before it asks");
 }
 
@@ -184,7 +182,7 @@ async fn digits_are_confirmed_where_they_are_wanted(world: &World) {
     let scanned = phone.scan(&payload).await.unwrap();
     assert!(scanned.context.match_number);
     for wrong in [None, Some("00")] {
-        assert_eq!(refused(phone.pair(&scanned, wrong).await.unwrap_err()), (422, "NUMBER_MISMATCH".into()));
+        assert_eq!(refused(&phone.pair(&scanned, wrong).await.unwrap_err()), (422, "NUMBER_MISMATCH".into()));
     }
     phone.pair(&scanned, made["match_number"].as_str()).await.unwrap();
 }
@@ -222,7 +220,7 @@ async fn a_binding_by_code_that_was_left_half_is_made_whole_when_the_call_is_rep
     let (id, payload, _) = code(world, &tenant).await;
     phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
     // The state in which the first of the two steps leaves it when the second fails.
-    tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    tenant.backend.create_binding("ada", phone.device_identifier().as_str()).await.unwrap();
     assert!(!phone.status().await.unwrap().is_active);
     let bind = async |user: &str| {
         let body = json!({"user_identifier": user, "trucode_id": id}).to_string();

@@ -81,7 +81,7 @@ async fn a_backend_may_wait_over_http(world: &World) {
     let evidence = http::backend(&world.http, &tenant.server, Method::GET, &format!("/api/v2/trusonafications/{id}/evidence"), "").await;
     let (jwks, evidence): (Jwks, Evidence) =
         (serde_json::from_value(evidence.body["jwks"].clone()).unwrap(), serde_json::from_value(evidence.body).unwrap());
-    let expected = Expected::accept().trusonafication(&id).party(&tenant.id).user("ada").device(phone.device_identifier());
+    let expected = Expected::accept().trusonafication(&id).party(&tenant.id).user("ada").device(phone.device_identifier().as_str());
     assert_eq!(verify_evidence(&evidence, &jwks, &expected).unwrap().challenge.jti, id);
 }
 
@@ -169,7 +169,7 @@ async fn filters_hold_in_every_combination(world: &World) {
     assert_eq!(all.len(), 10);
     let middle = all[5].created_at;
     let moment = |at: Option<prost_types::Timestamp>| at.map(|at| (at.seconds, at.nanos));
-    let devices = ["", ada.device_identifier(), bob.device_identifier()];
+    let devices = ["", ada.device_identifier().as_str(), bob.device_identifier().as_str()];
     let statuses = [Status::Unspecified, Status::InProgress, Status::Accepted, Status::Rejected, Status::Expired, Status::Canceled];
     for (status, user, device) in
         statuses.iter().flat_map(|s| ["", "ada", "bob"].map(|u| (*s, u))).flat_map(|(s, u)| devices.map(|d| (s, u, d)))

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nodkey_kernel::{
-    jose::{Algorithm, PrivateKey, PublicJwk, b64u, b64u_decode},
-    random::Random,
+    jose::{b64u, b64u_decode},
+    key_statement,
 };
-use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
+use nodkey_mobile_sdk::{
+    Algorithm, PresenceKind, PublicKey,
+    software::{SoftwareKey, SoftwareKeyStore},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
@@ -28,8 +31,17 @@ struct File {
 
 #[derive(Serialize, Deserialize)]
 struct PresenceKey {
-    kind: PresenceKind,
+    kind: key_statement::PresenceKind,
     jwk: Value,
+}
+
+impl PresenceKey {
+    fn kind(&self) -> PresenceKind {
+        match self.kind {
+            key_statement::PresenceKind::Biometric => PresenceKind::Biometric,
+            key_statement::PresenceKind::Credential => PresenceKind::Credential,
+        }
+    }
 }
 
 /// The key file for a gateway, in the user's own state folder: a private key in a working folder ends up in a repository. A file that an
@@ -67,16 +79,15 @@ pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
 
 /// Writes the keys, replacing those in the file.
 pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
-    let file = |keys: &[(PresenceKind, PrivateKey)]| keys.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
-    let (device, presence) = keys.private_keys();
-    let (presence_keys, former_presence_keys) = (file(presence), file(keys.private_former_keys()));
-    write_secret(path, &File { device_key: to_jwk(device), presence_keys, former_presence_keys })
+    let one = |(kind, key): &(PresenceKind, SoftwareKey)| anyhow::Ok(PresenceKey { kind: kind.as_str().try_into()?, jwk: to_jwk(key)? });
+    let file = |keys: &[_]| keys.iter().map(one).collect::<anyhow::Result<Vec<_>>>();
+    let (presence_keys, former_presence_keys) = (file(keys.private_presence_keys())?, file(keys.private_former_keys())?);
+    write_secret(path, &File { device_key: to_jwk(keys.private_device_key())?, presence_keys, former_presence_keys })
 }
 
 /// Creates a new presence key and writes it. Keeps the old one until the new one is registered, unless it is `lost`.
 pub fn renew(path: &Path, keys: SoftwareKeyStore, lost: bool) -> anyhow::Result<SoftwareKeyStore> {
-    let made = PrivateKey::generate(Algorithm::Es256, &Random::system());
-    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, made);
+    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, SoftwareKey::generate(Algorithm::Es256));
     let renewed = if lost { renewed.with_former(Vec::new()) } else { renewed };
     write(path, &renewed)?;
     Ok(renewed)
@@ -91,31 +102,30 @@ fn read(path: &Path) -> anyhow::Result<Option<SoftwareKeyStore>> {
     let Some(file) = read_json::<File>(path)? else { return Ok(None) };
     let damaged = || format!("{} is damaged: not private P-256 or Ed25519 JWKs", path.display());
     let device = from_jwk(file.device_key).with_context(damaged)?;
-    let keys = |keys: Vec<PresenceKey>| keys.into_iter().map(|key| Ok((key.kind, from_jwk(key.jwk)?))).collect::<anyhow::Result<Vec<_>>>();
+    let keys =
+        |keys: Vec<PresenceKey>| keys.into_iter().map(|key| Ok((key.kind(), from_jwk(key.jwk)?))).collect::<anyhow::Result<Vec<_>>>();
     let (presence, former) = (keys(file.presence_keys).with_context(damaged)?, keys(file.former_presence_keys).with_context(damaged)?);
     Ok(Some(SoftwareKeyStore::new(device, presence).with_former(former)))
 }
 
-fn to_jwk(key: &PrivateKey) -> Value {
-    let mut jwk = key.public().to_value();
+fn to_jwk(key: &SoftwareKey) -> anyhow::Result<Value> {
+    let mut jwk: Value = serde_json::from_str(&key.public_key().to_jwk())?;
     jwk["d"] = json!(b64u(&key.to_secret_bytes()));
-    jwk
+    Ok(jwk)
 }
 
-fn from_jwk(mut jwk: Value) -> anyhow::Result<PrivateKey> {
+fn from_jwk(mut jwk: Value) -> anyhow::Result<SoftwareKey> {
     let secret = jwk.as_object_mut().and_then(|members| members.remove("d"));
     let secret = b64u_decode(secret.as_ref().and_then(Value::as_str).context("d is missing")?)?;
-    let public = PublicJwk::from_value(&jwk)?;
-    let key = PrivateKey::from_secret_bytes(public.algorithm(), &secret)?;
-    anyhow::ensure!(key.public() == public, "d does not belong to the public key");
+    let public = PublicKey::from_jwk(&jwk.to_string())?;
+    let key = SoftwareKey::from_secret_bytes(public.algorithm(), &secret)?;
+    anyhow::ensure!(key.public_key() == public, "d does not belong to the public key");
     Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-
-    use nodkey_mobile_sdk::KeyStore as _;
 
     use super::*;
     use crate::connection::{DevFile, Pair};
@@ -125,16 +135,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("phone.json");
         assert!(load(&path).unwrap_err().to_string().contains("nodkey phone enrol"));
+        let device = |keys: &SoftwareKeyStore| keys.private_device_key().public_key();
+        let of = |keys: &[(PresenceKind, SoftwareKey)]| keys.iter().map(|(kind, key)| (*kind, key.public_key())).collect::<Vec<_>>();
         let made = load_or_generate(&path).unwrap();
         let read = load(&path).unwrap();
-        assert_eq!(read.device_key(), made.device_key());
-        assert_eq!(read.presence_keys(), made.presence_keys());
-        assert_eq!(load_or_generate(&path).unwrap().device_key(), made.device_key());
+        assert_eq!(device(&read), device(&made));
+        assert_eq!(of(read.private_presence_keys()), of(made.private_presence_keys()));
+        assert_eq!(device(&load_or_generate(&path).unwrap()), device(&made));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let renewed = read.with_new_presence_key(PresenceKind::Biometric, PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)));
+        let renewed = read.with_new_presence_key(PresenceKind::Biometric, SoftwareKey::generate(Algorithm::Es256));
         write(&path, &renewed).unwrap();
         let read = load(&path).unwrap();
-        assert_eq!((read.presence_keys(), read.former_presence_keys()), (renewed.presence_keys(), made.presence_keys()));
+        assert_eq!(of(read.private_presence_keys()), of(renewed.private_presence_keys()));
+        assert_eq!(of(read.private_former_keys()), of(made.private_presence_keys()));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         delete(&path).unwrap();
         assert!(load(&path).is_err());
@@ -169,8 +182,8 @@ mod tests {
     #[test]
     fn a_private_key_that_is_not_of_its_public_key_is_refused() {
         let keys = [SoftwareKeyStore::generate(), SoftwareKeyStore::generate()];
-        let mut mixed = to_jwk(keys[0].private_keys().0);
-        mixed["d"] = to_jwk(keys[1].private_keys().0)["d"].clone();
+        let [mut mixed, other] = keys.map(|keys| to_jwk(keys.private_device_key()).unwrap());
+        mixed["d"] = other["d"].clone();
         assert!(from_jwk(mixed).is_err());
         assert!(from_jwk(json!({"kty": "EC"})).is_err());
     }

@@ -5,13 +5,16 @@ mod question;
 mod transfer;
 mod wait;
 
-use std::path::{Path, PathBuf};
-
-use clap::{Subcommand, builder::PossibleValuesParser};
-use nodkey_mobile_sdk::{
-    HeldKey, Phone, RegisteredDevice, UserDevice,
-    software::{AlwaysPresent, SoftwareKeyStore},
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
 };
+
+use anyhow::Context as _;
+use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_kernel::time::Timestamp;
+use nodkey_mobile_sdk::{HeldKey, Phone, PushRegistration, RegisteredDevice, UserDevice, WebPushKeys};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -19,9 +22,6 @@ use crate::{
     output::{page, record, show},
     sure::Sure,
 };
-
-/// A phone whose keys are in a file and whose person sits at the terminal.
-type TerminalPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
 
 /// Act as a phone on the terminal, with its keys in a file. For trying things out, not for production.
 #[derive(Debug, clap::Args)]
@@ -117,7 +117,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = args.gateway.phone(&args.data_dir)?;
     let file = match args.key {
         Some(file) => file,
-        None => keys::default_file(&args.data_dir.path, &config.gateway)?,
+        None => keys::default_file(&args.data_dir.path, &config.url().parse()?)?,
     };
     let keys = match &args.command {
         Command::Enrol { .. } => keys::load_or_generate(&file)?,
@@ -128,7 +128,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::RenewKey { lost } => keys::renew(&file, keys, lost)?,
         _ => keys,
     };
-    let phone = Phone::new(config, keys.clone(), AlwaysPresent)?;
+    let phone = Phone::builder(config, Arc::new(keys.clone())).build().await?;
     match args.command {
         Command::Keys => show_keys(args.json, &phone.status().await?),
         Command::RenewKey { .. } => {
@@ -140,25 +140,23 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Wait(wait) => wait::run(&phone, &wait, args.json).await,
         Command::Status => show_device(args.json, &phone.status().await?, &file),
         Command::Transfer(verb) => transfer::run(&phone, verb, args.json, &file).await,
-        Command::Push { provider, mut details } => {
-            if provider == "off" {
-                phone.forget_push().await?;
-            } else {
-                details.insert("provider".to_owned(), json!(provider));
-                phone.register_push(&Value::Object(details)).await?;
+        Command::Push { provider, details } => {
+            match registration(&provider, &details)? {
+                Some(registration) => phone.register_push(&registration).await?,
+                None => phone.forget_push().await?,
             }
-            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("push", json!(provider))]))
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier().as_str())), ("push", json!(provider))]))
         }
         Command::Freeze(sure) => {
             sure.ask("Freeze the user of this phone: nobody can prompt them until their relying party releases them")?;
             phone.freeze_user().await?;
-            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("frozen", json!(true))]))
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier().as_str())), ("frozen", json!(true))]))
         }
         Command::Retire(sure) => {
             sure.ask(&format!("Retire phone {} permanently, and delete its keys", phone.device_identifier()))?;
             phone.retire().await?;
             keys::delete(&file)?;
-            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("retired", json!(true))]))
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier().as_str())), ("retired", json!(true))]))
         }
     }
 }
@@ -167,11 +165,39 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|_| "must be a JSON object, such as {\"token\": \"d:APA91\"}".to_owned())
 }
 
+/// What the push provider gave the app; `None` for `off`.
+fn registration(provider: &str, details: &Map<String, Value>) -> anyhow::Result<Option<PushRegistration>> {
+    let text = |of: &Value, name: &str| {
+        let text = of.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        text.with_context(|| format!("{provider} needs {name}, a text: see `nodkey phone push --help`"))
+    };
+    let own = Value::Object(details.clone());
+    let endpoint = || text(&own, "endpoint");
+    let keys = |keys: &Value| anyhow::Ok(WebPushKeys::new(text(keys, "p256dh")?, text(keys, "auth")?));
+    let registration = match provider {
+        "apns" => PushRegistration::Apns { token: text(&own, "token")? },
+        "fcm" => PushRegistration::Fcm { token: text(&own, "token")? },
+        "webpush" => PushRegistration::WebPush { endpoint: endpoint()?, keys: keys(&own["keys"])? },
+        "unifiedpush" => {
+            let given = details.get("keys").filter(|keys| !keys.is_null());
+            PushRegistration::UnifiedPush { endpoint: endpoint()?, keys: given.map(keys).transpose()? }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(registration))
+}
+
+/// RFC 3339.
+fn time(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    (Timestamp::from_micros(0) + since).to_string()
+}
+
 /// Advice about keys that do not count goes to standard error, because programs read standard output.
 fn show_keys(json: bool, device: &RegisteredDevice) -> anyhow::Result<()> {
     let columns = ["kind", "thumbprint", "counts", "since"];
     let key = |key: &HeldKey| {
-        let (kind, since) = (json!(key.kind), json!(key.since));
+        let (kind, since) = (json!(key.kind.as_str()), json!(key.since.map(time)));
         record([("kind", kind), ("thumbprint", json!(key.thumbprint)), ("counts", json!(key.counts)), ("since", since)])
     };
     page(json, &columns, &device.presence_keys.iter().map(key).collect::<Vec<_>>(), "")?;
@@ -189,7 +215,7 @@ fn show_keys(json: bool, device: &RegisteredDevice) -> anyhow::Result<()> {
 
 fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Result<()> {
     let mut record = record([
-        ("device_identifier", json!(device.device_identifier)),
+        ("device_identifier", json!(device.device_identifier.as_str())),
         ("is_active", json!(device.is_active)),
         ("frozen", json!(device.frozen)),
         ("certified", json!(device.certified)),
@@ -198,10 +224,10 @@ fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Re
     ]);
     if json {
         record.insert("device_identifier_jwt", json!(device.device_identifier_jwt));
-        record.insert("user_devices", json!(device.user_devices));
+        let user_device = |device: &UserDevice| json!({"activated_at": time(device.activated_at), "is_this": device.is_this});
+        record.insert("user_devices", device.user_devices.iter().map(user_device).collect::<Value>());
     } else if !device.user_devices.is_empty() {
-        let phone =
-            |phone: &UserDevice| if phone.is_this { format!("{} (this one)", phone.activated_at) } else { phone.activated_at.clone() };
+        let phone = |phone: &UserDevice| format!("{}{}", time(phone.activated_at), if phone.is_this { " (this one)" } else { "" });
         record.insert("phones_of_this_user_since", json!(device.user_devices.iter().map(phone).collect::<Vec<_>>()));
     }
     show(json, &record)

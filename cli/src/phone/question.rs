@@ -3,8 +3,7 @@
 use std::io::BufRead;
 
 use anyhow::Context as _;
-use nodkey_kernel::challenge::MatchClaim;
-use nodkey_mobile_sdk::{ChallengeClaims, CustomFields};
+use nodkey_mobile_sdk::{Challenge, CustomFields, NumberMatch};
 
 use crate::output::{bold, plain};
 
@@ -41,22 +40,22 @@ impl Choice {
 }
 
 /// Describes the request in lines, from the signed challenge only.
-pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
-    let level = match challenge.lvl {
+pub fn describe(challenge: &Challenge) -> Vec<String> {
+    let level = match challenge.level {
         1 => "1, the phone",
         2 => "2, the phone and your presence",
         _ => "3, the phone, your presence and an identity document, which this phone cannot present",
     };
     let mut lines = vec![
-        bold(&format!("Request from {}", plain(&challenge.rp.name))),
-        format!("  action    {}", plain(&challenge.act)),
-        format!("  resource  {}", plain(&challenge.res)),
+        bold(&format!("Request from {}", plain(&challenge.relying_party.name))),
+        format!("  action    {}", plain(&challenge.action)),
+        format!("  resource  {}", plain(&challenge.resource)),
         format!("  level     {level}"),
     ];
     if let Some(from) = &challenge.request_context {
         lines.push(format!("  from      {}", plain(&from.describe())));
     }
-    for (name, value) in challenge.fields.iter().flat_map(CustomFields::members) {
+    for (name, value) in challenge.custom_fields.iter().flat_map(CustomFields::members) {
         lines.push(format!("  {}: {}", plain(&name), plain(&value)));
     }
     if let Some(number_match) = &challenge.number_match {
@@ -66,10 +65,11 @@ pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
 }
 
 /// Describes the number to enter.
-pub fn wanted(number_match: &MatchClaim) -> String {
+pub fn wanted(number_match: &NumberMatch) -> String {
     match number_match {
-        MatchClaim::Choose { choices } => format!("one of {}", plain(&choices.join(", "))),
-        MatchClaim::Enter { digits } => format!("the {digits} digits shown where you started this"),
+        NumberMatch::Choose { choices } => format!("one of {}", plain(&choices.join(", "))),
+        NumberMatch::Enter { digits } => format!("the {digits} digits shown where you started this"),
+        _ => "a number that this release does not know: update nodkey".to_owned(),
     }
 }
 
@@ -83,7 +83,7 @@ pub fn ask_choice(input: &mut impl BufRead) -> anyhow::Result<Choice> {
 }
 
 /// Prompts until there is a number that fits.
-pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow::Result<String> {
+pub fn ask_number(input: &mut impl BufRead, number_match: &NumberMatch) -> anyhow::Result<String> {
     loop {
         let number = ask(input, "which number? ")?.trim().to_owned();
         if fits(&number, number_match) {
@@ -93,10 +93,11 @@ pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow
 }
 
 /// Whether the number is one of the choices, or has the required number of digits.
-pub fn fits(number: &str, number_match: &MatchClaim) -> bool {
+pub fn fits(number: &str, number_match: &NumberMatch) -> bool {
     match number_match {
-        MatchClaim::Choose { choices } => choices.iter().any(|choice| choice == number),
-        MatchClaim::Enter { digits } => number.len() == usize::from(*digits) && number.bytes().all(|b| b.is_ascii_digit()),
+        NumberMatch::Choose { choices } => choices.iter().any(|choice| choice == number),
+        NumberMatch::Enter { digits } => number.len() == usize::from(*digits) && number.bytes().all(|b| b.is_ascii_digit()),
+        _ => false,
     }
 }
 
@@ -111,7 +112,7 @@ fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use nodkey_kernel::challenge::{RelyingPartyClaim, RequestContext};
+    use nodkey_mobile_sdk::RequestContext;
 
     use super::*;
 
@@ -129,35 +130,22 @@ mod tests {
     fn the_person_is_asked_until_the_answer_is_one() {
         assert_eq!(ask_choice(&mut "perhaps\n\nreject\n".as_bytes()).unwrap(), Choice::Reject);
         assert!(ask_choice(&mut "perhaps".as_bytes()).is_err());
-        let choose = MatchClaim::Choose { choices: vec!["17".into(), "42".into()] };
+        let choose = NumberMatch::Choose { choices: vec!["17".into(), "42".into()] };
         assert_eq!(ask_number(&mut "18\n 42 \n".as_bytes(), &choose).unwrap(), "42");
-        assert_eq!(ask_number(&mut "1\n1x\n07\n".as_bytes(), &MatchClaim::Enter { digits: 2 }).unwrap(), "07");
-        assert_eq!(ask_number(&mut "07\n012345\n".as_bytes(), &MatchClaim::Enter { digits: 6 }).unwrap(), "012345");
+        assert_eq!(ask_number(&mut "1\n1x\n07\n".as_bytes(), &NumberMatch::Enter { digits: 2 }).unwrap(), "07");
+        assert_eq!(ask_number(&mut "07\n012345\n".as_bytes(), &NumberMatch::Enter { digits: 6 }).unwrap(), "012345");
     }
 
     #[test]
     fn everything_that_is_signed_is_shown_and_cannot_steer_the_terminal() {
-        let challenge = ChallengeClaims {
-            iss: "http://g".into(),
-            jti: "1".into(),
-            iat: 0,
-            exp: 1,
-            rp: RelyingPartyClaim { id: "1".into(), name: "Acme\u{1b}[31m".into() },
-            act: "pay".into(),
-            res: "90 EUR".into(),
-            lvl: 2,
-            prompt: true,
-            presence: true,
-            document: false,
-            fields: CustomFields::stored(r#"{"to": "Bob\r", "sum": 90.0, "iban": 89370400440532013000, "more": [1e2, {"é": 1.0}]}"#),
-            number_match: Some(MatchClaim::Choose { choices: vec!["17".into(), "42".into()] }),
-            request_context: Some(RequestContext {
-                address: "203.0.113.7".into(),
-                browser: "Firefox\u{202e}".into(),
-                place: "Berlin".into(),
-            }),
-            nonce: String::new(),
-        };
+        let mut challenge = Challenge::preview("Acme\u{1b}[31m", "pay", "90 EUR");
+        challenge.level = 2;
+        challenge.custom_fields =
+            CustomFields::from_json(r#"{"to": "Bob\r", "sum": 90.0, "iban": 89370400440532013000, "more": [1e2, {"é": 1.0}]}"#);
+        challenge.number_match = Some(NumberMatch::Choose { choices: vec!["17".into(), "42".into()] });
+        let mut from = RequestContext::default();
+        (from.address, from.browser, from.place) = ("203.0.113.7".into(), "Firefox\u{202e}".into(), "Berlin".into());
+        challenge.request_context = Some(from);
         let shown = describe(&challenge).join("\n");
         for text in [
             "Request from Acme\\u{001B}[31m",

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use nodkey_mobile_sdk::TransferAct;
+use nodkey_mobile_sdk::{Phone, TransferAct};
 use serde_json::json;
 
-use super::{TerminalPhone, keys};
+use super::keys;
 use crate::output::{document, line, record, show};
 
 #[derive(Debug, Subcommand)]
@@ -32,11 +32,11 @@ The new phone can then answer as you: only use the code of a phone that you hold
 }
 
 /// Runs the verb. `file` has the phone's keys.
-pub async fn run(phone: &TerminalPhone, verb: Verb, json: bool, file: &Path) -> anyhow::Result<()> {
+pub async fn run(phone: &Phone, verb: Verb, json: bool, file: &Path) -> anyhow::Result<()> {
     match verb {
         Verb::Code => {
             let code = phone.transfer_request().await?;
-            if json { document(&json!({"device_identifier": phone.device_identifier(), "code": code})) } else { line(code) }
+            if json { document(&json!({"device_identifier": phone.device_identifier().as_str(), "code": code})) } else { line(code) }
         }
         Verb::To { code, add } => {
             let act = if add { TransferAct::Add } else { TransferAct::Replace };
@@ -46,9 +46,9 @@ pub async fn run(phone: &TerminalPhone, verb: Verb, json: bool, file: &Path) -> 
                 keys::delete(file)?;
             }
             let values = [
-                ("device_identifier", json!(made.device_identifier)),
+                ("device_identifier", json!(made.device_identifier.as_str())),
                 ("is_active", json!(made.is_active)),
-                ("vouched_by", json!(phone.device_identifier())),
+                ("vouched_by", json!(phone.device_identifier().as_str())),
                 ("act", json!(act.as_str())),
             ];
             show(json, &record(values))

@@ -8,16 +8,13 @@ use std::{
 use clap::ValueEnum;
 use nodkey_kernel::{
     backoff::{doubled, jittered},
-    challenge::RequestContext,
+    custom_fields::CustomFields,
     random::Random,
 };
-use nodkey_mobile_sdk::{Answer, ChallengeError, Decision, Error, Open, Pending, RejectReason, Untrusted};
+use nodkey_mobile_sdk::{Answer, Decision, Error, Open, Pending, Phone, RejectReason, RequestContext, Untrusted};
 use serde_json::{Value, json};
 
-use super::{
-    TerminalPhone,
-    question::{Choice, ask_choice, ask_number, describe, fits, wanted},
-};
+use super::question::{Choice, ask_choice, ask_number, describe, fits, wanted};
 use crate::output::{bold, line, plain, record};
 
 /// How long one call waits. Another call follows.
@@ -63,7 +60,7 @@ enum Decide {
 }
 
 /// Waits and answers.
-pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Result<()> {
+pub async fn run(phone: &Phone, args: &Args, json: bool) -> anyhow::Result<()> {
     let end = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut settled = HashSet::new();
     let (mut answered, mut failures) = (0_u32, 0_u32);
@@ -74,11 +71,11 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
             break;
         }
         // The gateway counts in whole seconds.
-        let Open { pending, untrusted } = open(phone, left.clamp(PAUSE, POLL), &mut failures).await?;
+        let Open { pending, untrusted, .. } = open(phone, left.clamp(PAUSE, POLL), &mut failures).await?;
         let is_empty = pending.is_empty() && untrusted.is_empty();
         for (id, reason) in untrusted.into_iter().filter(|(id, _)| settled.insert(id.clone())) {
             let advice = advice(reason);
-            anstream::eprintln!("a request is not shown, because it cannot be trusted: {reason} ({}){advice}", plain(&id));
+            anstream::eprintln!("a request is not shown, because it cannot be trusted: {reason} ({}){advice}", plain(id.as_str()));
         }
         let fresh: Vec<_> = pending.iter().filter(|p| !settled.contains(&p.id)).collect();
         if fresh.is_empty() && !is_empty {
@@ -97,7 +94,7 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
 }
 
 /// Returns the requests to answer. Retries an unavailable gateway after a random pause, so that phones do not all return together.
-async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Result<Open, Error> {
+async fn open(phone: &Phone, wait: Duration, failures: &mut u32) -> Result<Open, Error> {
     let error = match phone.open(wait).await {
         Ok(open) => {
             *failures = 0;
@@ -105,7 +102,7 @@ async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Resu
         }
         Err(error) => error,
     };
-    let Some(least) = error.passes_after() else { return Err(error) };
+    let Some(least) = error.retry_after() else { return Err(error) };
     anstream::eprintln!("{error}; trying again");
     *failures = failures.saturating_add(1);
     let (first, longest) = BACKOFF;
@@ -116,14 +113,14 @@ async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Resu
 /// Advice about a request that cannot be trusted.
 const fn advice(reason: Untrusted) -> &'static str {
     match reason {
-        Untrusted::Challenge(ChallengeError::UnknownKey) => "; check --jwks",
-        Untrusted::Challenge(ChallengeError::Issuer) => "; check that --http is the gateway's public URL",
+        Untrusted::UnknownKey => "; check --jwks",
+        Untrusted::OtherGateway => "; check that --http is the gateway's public URL",
         _ => "",
     }
 }
 
 /// Shows one request, decides and answers. Accepts one that is not to be shown. Returns false if it was already over.
-async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pending) -> anyhow::Result<bool> {
+async fn settle(phone: &Phone, args: &Args, json: bool, question: &Pending) -> anyhow::Result<bool> {
     let shown = if question.is_shown() { describe(&question.challenge) } else { Vec::new() };
     for text in shown {
         if json {
@@ -144,8 +141,8 @@ async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pendi
             tell(json, question, choice, number.as_deref(), &answer)?;
             Ok(true)
         }
-        Err(Error::Refused { status: 409 | 410, code, description, .. }) => {
-            anstream::eprintln!("over: {description} ({code})");
+        Err(error) if matches!(error.status(), Some(409 | 410)) => {
+            anstream::eprintln!("over: {} ({})", error.message(), error.reason());
             Ok(false)
         }
         Err(error) => Err(error.into()),
@@ -174,23 +171,23 @@ fn number(args: &Args, choice: Choice, question: &Pending) -> anyhow::Result<Opt
 
 fn tell(json: bool, question: &Pending, choice: Choice, number: Option<&str>, answer: &Answer) -> anyhow::Result<()> {
     if !json {
-        return line(bold(&answer.status));
+        return line(bold(answer.outcome.as_str()));
     }
     let challenge = &question.challenge;
     let mut told = record([
-        ("id", json!(answer.id)),
-        ("relying_party", json!(challenge.rp.name)),
-        ("action", json!(challenge.act)),
-        ("resource", json!(challenge.res)),
+        ("id", json!(answer.id.as_str())),
+        ("relying_party", json!(challenge.relying_party.name)),
+        ("action", json!(challenge.action)),
+        ("resource", json!(challenge.resource)),
         ("requested_from", json!(challenge.request_context.as_ref().map(RequestContext::describe))),
-        ("desired_level", json!(challenge.lvl)),
+        ("desired_level", json!(challenge.level)),
         ("custom_fields", Value::Null),
         ("decision", json!(choice.as_str())),
         ("number", json!(number)),
-        ("status", json!(answer.status)),
+        ("status", json!(answer.outcome.as_str())),
         ("accepted_level", json!(answer.accepted_level.unwrap_or_default())),
     ]);
-    if let Some(fields) = challenge.fields.clone() {
+    if let Some(fields) = challenge.custom_fields.as_ref().and_then(|fields| CustomFields::stored(fields.as_json())) {
         told.insert("custom_fields", fields);
     }
     line(serde_json::to_string(&told)?)

@@ -7,7 +7,11 @@ use url::Url;
 
 use crate::{
     id::DeviceId,
-    jose::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, jws, numeric_date, sha256},
+    jose::{
+        Algorithm, JoseError, PrivateKey, PublicJwk, b64u,
+        jws::{self, Unsigned},
+        numeric_date, sha256,
+    },
     random::Random,
     time::Timestamp,
 };
@@ -269,25 +273,16 @@ fn unescaped(text: &str) -> String {
 /// Creates a proof.
 #[must_use]
 pub fn create(key: &PrivateKey, htm: &str, htu: &str, body: &[u8], now: Timestamp, random: &Random) -> String {
-    let signer = |input: &[u8]| Ok::<_, std::convert::Infallible>(key.sign(input));
-    match create_with(&key.public(), htm, htu, body, now, random, signer) {
-        Ok(proof) => proof,
-        Err(never) => match never {},
-    }
+    let proof = unsigned(&key.public(), htm, htu, body, now, random.token());
+    let signature = key.sign(proof.message());
+    proof.with_signature(&signature)
 }
 
-/// Creates a proof with a key held elsewhere, for example in secure hardware.
-pub fn create_with<E>(
-    key: &PublicJwk,
-    htm: &str,
-    htu: &str,
-    body: &[u8],
-    now: Timestamp,
-    random: &Random,
-    signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
-) -> Result<String, E> {
-    let claims = Claims { jti: random.token(), htm: htm.into(), htu: htu.into(), iat: now.as_seconds(), bh: body_hash(body) };
-    jws::sign_with(TYP, key.algorithm(), None, Some(key), &claims, signer)
+/// A proof for a key held elsewhere, for example in secure hardware, to sign. `jti`: random, at least 128 bits.
+#[must_use]
+pub fn unsigned(key: &PublicJwk, htm: &str, htu: &str, body: &[u8], now: Timestamp, jti: String) -> Unsigned {
+    let claims = Claims { jti, htm: htm.into(), htu: htu.into(), iat: now.as_seconds(), bh: body_hash(body) };
+    Unsigned::new(TYP, key.algorithm(), None, Some(key), &claims)
 }
 
 /// `bh` of a body; `None` without one.

@@ -4,28 +4,18 @@
 //! With `nodkey dev` in this folder: `cargo run --example phone`, and bind the device that it prints:
 //! `nodkey admin bindings create --user ada --device=DEVICE`, `nodkey admin bindings activate BINDING`
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
-use nodkey_mobile_sdk::{
-    Config, Decision, Phone, Platform,
-    software::{AlwaysPresent, SoftwareKeyStore},
-};
+use nodkey_mobile_sdk::{Config, Decision, Phone, software::SoftwareKeyStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let dev: serde_json::Value = serde_json::from_slice(&std::fs::read(".nodkey/dev.json")?)?;
     let text = |pointer: &str| dev.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-    let config = Config {
-        gateway: text("/http").parse()?,
-        mobile_token: text("/mobile/token"),
-        mobile_secret: text("/mobile/secret").into(),
-        jwks: None,
-        platform: Platform::Other,
-        app_version: Some("Example 1.0".to_owned()),
-        ca_certificate: None,
-    };
+    let config = Config::builder().url(text("/http")).token(text("/mobile/token")).secret(text("/mobile/secret"));
+    let config = config.app_version("Example 1.0").build()?;
 
-    let phone = Phone::new(config, SoftwareKeyStore::generate(), AlwaysPresent)?;
+    let phone = Phone::builder(config, Arc::new(SoftwareKeyStore::generate())).build().await?;
     let device = phone.register("Example").await?;
     println!("{}", device.device_identifier);
     while !phone.status().await?.is_active {
@@ -36,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break request;
         }
     };
-    println!("{} at {}", request.challenge.act, request.challenge.res);
+    println!("{} at {}", request.challenge.action, request.challenge.resource);
     phone.respond(&request, Decision::Accept, None).await?;
     Ok(())
 }

@@ -1,31 +1,27 @@
 //! The gateway's information about a phone.
 
-use nodkey_kernel::json::null_as_default;
-use serde::{Deserialize, Deserializer, Serialize};
+use std::time::SystemTime;
 
-use crate::PresenceKind;
+use crate::{DeviceIdentifier, DocumentId, PresenceKind};
 
 /// A device as the gateway knows it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegisteredDevice {
     /// Device identifier, which the app hands to its backend.
-    pub device_identifier: String,
+    pub device_identifier: DeviceIdentifier,
     /// The device identifier, signed by the deployment.
     pub device_identifier_jwt: String,
     /// True while an active binding exists.
     pub is_active: bool,
     /// True while the device certifies its presence keys with a key statement; false with gateways that do not support key statements.
-    #[serde(default, deserialize_with = "null_as_default")]
     pub certified: bool,
     /// True while the user is frozen: this device receives no challenges, and its responses are refused with `USER_FROZEN`.
-    #[serde(default, deserialize_with = "null_as_default")]
     pub frozen: bool,
     /// The presence keys of the phone that the gateway knows; empty with gateways that do not report which keys count.
-    #[serde(default, deserialize_with = "null_as_default")]
     pub presence_keys: Vec<HeldKey>,
     /// The user's active phones, including this one, in order of activation. Only [`status`](crate::Phone::status) returns them. Empty with
     /// gateways that do not report them, and while this device is not active. Show the person any phone that they may not know of.
-    #[serde(default, deserialize_with = "null_as_default")]
     pub user_devices: Vec<UserDevice>,
 }
 
@@ -40,16 +36,18 @@ impl RegisteredDevice {
 }
 
 /// One of the user's phones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserDevice {
-    /// RFC 3339; when it became active for the user.
-    pub activated_at: String,
+    /// When it became active for the user, to the millisecond.
+    pub activated_at: SystemTime,
     /// Whether it is this phone.
     pub is_this: bool,
 }
 
 /// A presence key of the phone and its standing.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeldKey {
     /// How the person is verified before it signs.
     pub kind: PresenceKind,
@@ -57,26 +55,17 @@ pub struct HeldKey {
     pub thumbprint: String,
     /// Whether its signature proves a person's presence.
     pub counts: bool,
-    /// RFC 3339; when the gateway learned of it. Absent if that was before the time was recorded.
-    pub since: Option<String>,
+    /// When the gateway learned of it, to the millisecond. `None` if that was before the time was recorded.
+    pub since: Option<SystemTime>,
 }
 
 /// A document registered for the user of the phone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegisteredDocument {
     /// Identifier of the document.
-    pub id: String,
+    pub id: DocumentId,
     /// Whether accepts that present it are level 3. A document that a phone registers without a presence key that counts does not count
     /// until the backend registers it as well.
-    #[serde(default = "of_before", deserialize_with = "or_of_before")]
     pub counts: bool,
-}
-
-/// With gateways that do not report it, every document counts.
-const fn of_before() -> bool {
-    true
-}
-
-fn or_of_before<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::deserialize(deserializer).map(|counts| counts.unwrap_or(of_before()))
 }

@@ -1,108 +1,152 @@
-//! Keys in memory and a person who always confirms: for tests, the virtual phone and demos. Not for real phones.
+//! Keys in memory and a person who never confirms: for tests, virtual phones and demos. Not for real phones.
 
-use nodkey_kernel::{
-    jose::{Algorithm, PrivateKey, PublicJwk},
-    random::Random,
-};
+use std::fmt;
 
-use crate::{KeyStore, PresenceError, PresenceKind, UserPresence};
+use async_trait::async_trait;
+use nodkey_kernel::{jose::PrivateKey, random::Random};
 
-/// Keys in memory.
+use crate::{Algorithm, KeyStore, KeyStoreError, MalformedKey, PresenceError, PresenceKey, PresenceKind, PublicKey, UserPresence};
+
+/// A private key in memory. Zeroized when dropped, never shown in debug output.
+#[derive(Clone)]
+pub struct SoftwareKey(PrivateKey);
+
+impl SoftwareKey {
+    /// Generates a key.
+    #[must_use]
+    pub fn generate(algorithm: Algorithm) -> Self {
+        Self(PrivateKey::generate(algorithm.to_kernel(), &Random::system()))
+    }
+
+    /// From its 32 bytes, the `d` of a JWK.
+    pub fn from_secret_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, MalformedKey> {
+        PrivateKey::from_secret_bytes(algorithm.to_kernel(), bytes).map(Self).map_err(|_| MalformedKey::PrivateKey)
+    }
+
+    /// Its 32 bytes, to store where nobody else can read them.
+    #[must_use]
+    pub fn to_secret_bytes(&self) -> Vec<u8> {
+        self.0.to_secret_bytes().to_vec()
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.public())
+    }
+}
+
+impl fmt::Debug for SoftwareKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Keys in memory. Presence keys sign without a prompt.
 #[derive(Clone, Debug)]
 pub struct SoftwareKeyStore {
-    device: PrivateKey,
-    presence: Vec<(PresenceKind, PrivateKey)>,
-    former: Vec<(PresenceKind, PrivateKey)>,
+    device: SoftwareKey,
+    presence: Vec<(PresenceKind, SoftwareKey)>,
+    former: Vec<(PresenceKind, SoftwareKey)>,
 }
 
 impl SoftwareKeyStore {
     /// Generates an ES256 device key and one biometric presence key.
     #[must_use]
     pub fn generate() -> Self {
-        let random = Random::system();
-        let presence = PrivateKey::generate(Algorithm::Es256, &random);
-        Self::new(PrivateKey::generate(Algorithm::Es256, &random), vec![(PresenceKind::Biometric, presence)])
+        let presence = SoftwareKey::generate(Algorithm::Es256);
+        Self::new(SoftwareKey::generate(Algorithm::Es256), vec![(PresenceKind::Biometric, presence)])
     }
 
     /// Creates a store with the given keys.
     #[must_use]
-    pub fn new(device: PrivateKey, presence: Vec<(PresenceKind, PrivateKey)>) -> Self {
+    pub const fn new(device: SoftwareKey, presence: Vec<(PresenceKind, SoftwareKey)>) -> Self {
         Self { device, presence, former: Vec::new() }
     }
 
-    /// Adds former presence keys.
+    /// Replaces the former presence keys.
     #[must_use]
-    pub fn with_former(self, former: Vec<(PresenceKind, PrivateKey)>) -> Self {
+    pub fn with_former(self, former: Vec<(PresenceKind, SoftwareKey)>) -> Self {
         Self { former, ..self }
     }
 
     /// Replaces the presence key of that kind. The old key is kept as a former one, to vouch for the new one.
     #[must_use]
-    pub fn with_new_presence_key(self, kind: PresenceKind, key: PrivateKey) -> Self {
+    pub fn with_new_presence_key(self, kind: PresenceKind, key: SoftwareKey) -> Self {
         let (replaced, mut presence): (Vec<_>, Vec<_>) = self.presence.into_iter().partition(|(k, _)| *k == kind);
         presence.push((kind, key));
         Self { device: self.device, presence, former: [self.former, replaced].concat() }
     }
 
-    /// The former presence keys, for storage by the creator of the store.
+    /// The private device key.
     #[must_use]
-    pub fn private_former_keys(&self) -> &[(PresenceKind, PrivateKey)] {
+    pub const fn private_device_key(&self) -> &SoftwareKey {
+        &self.device
+    }
+
+    /// The private presence keys.
+    #[must_use]
+    pub fn private_presence_keys(&self) -> &[(PresenceKind, SoftwareKey)] {
+        &self.presence
+    }
+
+    /// The private former presence keys.
+    #[must_use]
+    pub fn private_former_keys(&self) -> &[(PresenceKind, SoftwareKey)] {
         &self.former
     }
-
-    /// The private keys, for storage by the creator of the store.
-    #[must_use]
-    pub fn private_keys(&self) -> (&PrivateKey, &[(PresenceKind, PrivateKey)]) {
-        (&self.device, &self.presence)
-    }
 }
 
+fn public(keys: &[(PresenceKind, SoftwareKey)]) -> Vec<PresenceKey> {
+    keys.iter().map(|(kind, key)| PresenceKey::new(*kind, key.public_key())).collect()
+}
+
+#[async_trait]
 impl KeyStore for SoftwareKeyStore {
-    fn device_key(&self) -> PublicJwk {
-        self.device.public()
+    async fn device_key(&self) -> Result<PublicKey, KeyStoreError> {
+        Ok(self.device.public_key())
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
-        Ok(self.device.sign(message))
+    async fn sign(&self, message: Vec<u8>) -> Result<Vec<u8>, KeyStoreError> {
+        Ok(self.device.0.sign(&message))
     }
 
-    fn presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)> {
-        self.presence.iter().map(|(kind, key)| (*kind, key.public())).collect()
+    async fn presence_keys(&self) -> Result<Vec<PresenceKey>, KeyStoreError> {
+        Ok(public(&self.presence))
     }
 
-    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, PresenceError> {
-        let key = self.presence.iter().find(|(k, _)| *k == kind);
-        let (_, key) = key.ok_or_else(|| PresenceError::KeyStore("no presence key of this kind".to_owned()))?;
-        Ok(key.sign(message))
+    async fn former_presence_keys(&self) -> Result<Vec<PresenceKey>, KeyStoreError> {
+        Ok(public(&self.former))
     }
 
-    fn former_presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)> {
-        self.former.iter().map(|(kind, key)| (*kind, key.public())).collect()
-    }
-
-    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, PresenceError> {
-        let former = self.former.iter().find(|(_, former)| former.public() == *key);
-        let (_, former) = former.ok_or_else(|| PresenceError::KeyStore("no such former presence key".to_owned()))?;
-        Ok(former.sign(message))
-    }
-}
-
-/// A person who always confirms.
-#[derive(Clone, Copy, Debug)]
-pub struct AlwaysPresent;
-
-impl UserPresence for AlwaysPresent {
-    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceError> {
-        Ok(())
+    async fn sign_with_presence(&self, key: PresenceKey, message: Vec<u8>, _reason: String) -> Result<Vec<u8>, PresenceError> {
+        let own = self.presence.iter().chain(&self.former).find(|(_, own)| own.public_key() == key.public_key);
+        let (_, own) = own.ok_or(KeyStoreError::KeyNotFound)?;
+        Ok(own.0.sign(&message))
     }
 }
 
 /// A person who never confirms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct NeverPresent;
 
+#[async_trait]
 impl UserPresence for NeverPresent {
-    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceError> {
+    async fn confirm(&self, _: PresenceKind, _: String) -> Result<(), PresenceError> {
         Err(PresenceError::Denied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_keys_do_not_show_in_debug_output() {
+        let key = SoftwareKey::from_secret_bytes(Algorithm::Es256, &[7; 32]).unwrap();
+        let store = SoftwareKeyStore::new(key.clone(), vec![(PresenceKind::Biometric, key.clone())]);
+        let shown = format!("{store:?}");
+        assert!(shown.contains(&key.public_key().thumbprint()) && !shown.contains("7, 7"), "{shown}");
+        assert!(SoftwareKey::from_secret_bytes(Algorithm::Es256, &[0; 32]).is_err());
     }
 }

@@ -11,7 +11,6 @@ use std::{
 use nodkey_kernel::{
     backoff::{doubled, jittered},
     dpop,
-    random::Random,
     time::Timestamp,
 };
 use reqwest::{
@@ -22,10 +21,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
 
-use crate::{
-    Error, KeyStore,
-    time::{Sleep, Time},
-};
+use crate::{Environment, Error, error::Failure, signer::Signer};
 
 /// Maximum number of attempts for a call that fails temporarily, and the approximate first pause, which doubles.
 const ATTEMPTS: u32 = 4;
@@ -39,13 +35,12 @@ const DOCUMENT_WITHIN: Duration = Duration::from_secs(10);
 const MAX_SKEW: u64 = 30_000_000;
 
 /// Sends proven requests to one gateway.
-#[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: String,
-    time: Time,
+    environment: Arc<dyn Environment>,
     /// Correction of our clock, in microseconds.
-    offset: Arc<AtomicI64>,
+    offset: AtomicI64,
 }
 
 /// Builds the `Authorization` header of the mobile credential from the body and date of the request.
@@ -103,73 +98,69 @@ impl<'a> Call<'a> {
 }
 
 /// A call failed. `date` is the gateway's time.
-struct Failure {
+struct Failed {
     error: Error,
     date: Option<Timestamp>,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self { error, date: None }
     }
 }
 
 impl Transport {
-    pub(crate) fn new(base: &Url, http: reqwest::Client, time: Time) -> Self {
+    pub(crate) fn new(base: &Url, http: reqwest::Client, environment: Arc<dyn Environment>) -> Self {
         let base = base.as_str().trim_end_matches('/').to_owned();
-        Self { http, base, time, offset: Arc::default() }
+        Self { http, base, environment, offset: AtomicI64::default() }
     }
 
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
+    pub(crate) fn environment(&self) -> &Arc<dyn Environment> {
+        &self.environment
+    }
+
     /// The current time, corrected by the gateway's clock if ours was found to be wrong.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.time.clock.now().as_micros().saturating_add(self.offset.load(Ordering::Relaxed)))
-    }
-
-    pub(crate) const fn random(&self) -> &Random {
-        &self.time.random
-    }
-
-    pub(crate) fn sleep(&self) -> Sleep {
-        self.time.sleep.clone()
+        Timestamp::from_micros(self.environment.timestamp().as_micros().saturating_add(self.offset.load(Ordering::Relaxed)))
     }
 
     /// Sends the call and returns a 2xx response; any other is [`Error::Refused`]. Temporary failures are retried after a pause, each time
     /// with a new proof: every call of the protocol may be repeated.
-    pub(crate) async fn send(&self, keys: &impl KeyStore, call: &Call<'_>) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, signer: &Signer, call: &Call<'_>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            let failure = match self.send_once(keys, call).await {
+            let failed = match self.send_once(signer, call).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
+                Err(failed) => failed,
             };
             if attempt == ATTEMPTS {
-                return Err(failure.error);
+                return Err(failed.error);
             }
-            if !self.set_clock(&failure) {
-                match failure.error.passes_after() {
+            if !self.set_clock(&failed) {
+                match failed.error.retry_after() {
                     Some(least) if !call.once && least <= PATIENCE => {
-                        let growing = jittered(&self.time.random, doubled(FIRST_PAUSE, attempt, LONGEST_PAUSE));
-                        self.time.sleep.pass(least.max(growing)).await;
+                        let growing = jittered(&self.environment.jitter(), doubled(FIRST_PAUSE, attempt, LONGEST_PAUSE));
+                        self.environment.sleep(least.max(growing)).await;
                     }
-                    _ => return Err(failure.error),
+                    _ => return Err(failed.error),
                 }
             }
             attempt += 1;
         }
     }
 
-    async fn send_once(&self, keys: &impl KeyStore, call: &Call<'_>) -> Result<Response, Failure> {
+    async fn send_once(&self, signer: &Signer, call: &Call<'_>) -> Result<Response, Failed> {
         let Call { method, path, .. } = call;
         let body = call.body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let url = format!("{}{path}", self.base);
         let htu = url.split('?').next().unwrap_or(&url);
         let now = self.now();
-        let proof = dpop::create_with(&keys.device_key(), method.as_str(), htu, &body, now, &self.time.random, |input| keys.sign(input))
-            .map_err(Error::KeyStore)?;
+        let proof = dpop::unsigned(signer.device(), method.as_str(), htu, &body, now, self.environment.token());
+        let proof = signer.finish(proof).await?;
         let mut request = self.http.request(method.clone(), &url).header("DPoP", proof);
         if let Some(accept) = call.accept {
             request = request.header(header::ACCEPT, accept);
@@ -183,28 +174,28 @@ impl Transport {
             let authorization = authorize(&Signable { method: method.as_str(), body: &body, content_type, date: &date, path });
             request = request.header("X-Date", date).header(header::AUTHORIZATION, authorization);
         }
-        let answer = request.body(body).send().await.map_err(Error::Unreachable)?;
+        let answer = request.body(body).send().await.map_err(Error::unreachable)?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let date = text(answer.headers(), &header::DATE).and_then(|date| Timestamp::parse_http_date(date).ok());
-        Err(Failure { error: refused(answer).await, date })
+        Err(Failed { error: refused(answer).await, date })
     }
 
     /// Sets the clock from the response to a refused proof, if the clock is why it was refused. Returns whether it was.
-    fn set_clock(&self, failure: &Failure) -> bool {
-        let (Error::Refused { code, .. }, Some(date)) = (&failure.error, failure.date) else { return false };
-        if code != "INVALID_PROOF" || date.as_micros().abs_diff(self.now().as_micros()) <= MAX_SKEW {
+    fn set_clock(&self, failed: &Failed) -> bool {
+        let Some(date) = failed.date else { return false };
+        if failed.error.reason() != "INVALID_PROOF" || date.as_micros().abs_diff(self.now().as_micros()) <= MAX_SKEW {
             return false;
         }
-        self.offset.store(date.as_micros().saturating_sub(self.time.clock.now().as_micros()), Ordering::Relaxed);
+        self.offset.store(date.as_micros().saturating_sub(self.environment.timestamp().as_micros()), Ordering::Relaxed);
         true
     }
 
     /// Fetches a public document from the gateway itself, bypassing caches on the way.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let request = self.http.get(format!("{}{path}", self.base)).header(header::CACHE_CONTROL, "no-cache").timeout(DOCUMENT_WITHIN);
-        let answer = request.send().await.map_err(Error::Unreachable)?;
+        let answer = request.send().await.map_err(Error::unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(refused(answer).await);
         }
@@ -214,8 +205,8 @@ impl Transport {
 
 /// Reads a JSON body.
 pub(crate) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Error> {
-    let bytes = answer.bytes().await.map_err(Error::Unreachable)?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Protocol(e.to_string()))
+    let bytes = answer.bytes().await.map_err(Error::unreachable)?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::protocol(e.to_string()))
 }
 
 async fn refused(answer: Response) -> Error {
@@ -223,13 +214,14 @@ async fn refused(answer: Response) -> Error {
     #[serde(default)]
     struct Body {
         error: Option<String>,
+        cause: Option<String>,
         description: Option<String>,
     }
     let status = answer.status().as_u16();
     let seconds = text(answer.headers(), &header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
-    let body: Body = answer.json().await.unwrap_or_default();
-    let retry_after = Duration::from_secs(seconds);
-    Error::Refused { status, code: body.error.unwrap_or_default(), description: body.description.unwrap_or_default(), retry_after }
+    let Body { error, cause, description } = answer.json().await.unwrap_or_default();
+    let (reason, cause, message) = (error.unwrap_or_default(), cause.unwrap_or_default(), description.unwrap_or_default());
+    Failure::Refused { status, reason, cause, message, retry_after: Duration::from_secs(seconds) }.into()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {

@@ -8,10 +8,11 @@ use nodkey_kernel::{
 use serde::Deserialize;
 use url::Url;
 
-use crate::Error;
+use crate::{Error, error::Failure};
 
 /// What to show before pairing.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TruCodeContext {
     /// Display name of the relying party.
     pub relying_party: String,
@@ -25,6 +26,7 @@ pub struct TruCodeContext {
 
 /// A code whose signature was verified.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scanned {
     /// What to show before pairing.
     pub context: TruCodeContext,
@@ -46,7 +48,7 @@ pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
             .query_pairs()
             .find(|(name, _)| name == "payload")
             .map(|(_, payload)| payload.into_owned())
-            .ok_or_else(|| Error::Protocol("the link has no payload".into())),
+            .ok_or_else(|| Failure::Input("the link has no payload").into()),
         Err(_) => Ok(scanned.to_owned()),
     }
 }

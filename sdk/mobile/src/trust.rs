@@ -11,11 +11,18 @@ use crate::{Error, transport::Transport};
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a challenge must not be shown. Tell the person that there was one, but nothing of its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum Untrusted {
-    /// Not signed by the deployment, or meant for another one.
-    #[error(transparent)]
-    Challenge(#[from] ChallengeError),
+    /// Not signed by the deployment.
+    #[error("the challenge is not signed by a key of the deployment")]
+    Signature,
+    /// Signed with a key that the deployment does not publish for this, or that the app was not shipped with.
+    #[error("the challenge is signed with a key that is not in the JWKS for challenges")]
+    UnknownKey,
+    /// Meant for another gateway than the configured one.
+    #[error("the challenge is from another gateway")]
+    OtherGateway,
     /// The challenge belongs to another trusonafication than the one it came with.
     #[error("the challenge is for another trusonafication")]
     Mismatch,

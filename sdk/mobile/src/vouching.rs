@@ -3,15 +3,14 @@
 
 use nodkey_kernel::{
     document_statement::{DOCUMENT_TYP, DocumentStatementClaims},
-    jose::{PublicJwk, jws},
-    key_statement::{KEYS_TYP, KeyStatementClaims, PresenceKind, StatedKey},
+    key_statement::{KEYS_TYP, KeyStatementClaims},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Error, KeyStore, UserPresence,
-    keys::sign_with_presence,
+    Error, PresenceKey,
+    signer::{Signer, Statement},
     transport::{Call, Transport, json as read_json},
 };
 
@@ -37,8 +36,8 @@ pub(crate) struct Challenge {
 }
 
 /// Requests a nonce for the device key from the gateway.
-pub(crate) async fn challenge(transport: &Transport, keys: &impl KeyStore) -> Result<Challenge, Error> {
-    read_json(transport.send(keys, &Call::post("/api/v2/device_challenges")).await?).await
+pub(crate) async fn challenge(transport: &Transport, signer: &Signer) -> Result<Challenge, Error> {
+    read_json(transport.send(signer, &Call::post("/api/v2/device_challenges")).await?).await
 }
 
 impl Vouching {
@@ -46,34 +45,29 @@ impl Vouching {
     /// `former` that they replace. The person is prompted for each except the device key.
     pub(crate) async fn make(
         transport: &Transport,
-        keys: &impl KeyStore,
-        presence: &impl UserPresence,
-        former: Vec<(PresenceKind, PublicJwk)>,
+        signer: &Signer,
+        presence_keys: &[PresenceKey],
+        former: &[PresenceKey],
     ) -> Result<Self, Error> {
-        let challenge = match challenge(transport, keys).await {
+        let challenge = match challenge(transport, signer).await {
             Ok(challenge) => challenge,
             // A gateway without support for key statements.
-            Err(Error::Refused { status: 404, .. }) => return Ok(Self::default()),
+            Err(e) if e.status() == Some(404) => return Ok(Self::default()),
             Err(e) => return Err(e),
         };
-        let (device, presence_keys) = (keys.device_key(), keys.presence_keys());
         let claims = KeyStatementClaims {
-            iss: device.thumbprint(),
+            iss: signer.device().thumbprint(),
             aud: transport.base().into(),
             seq: challenge.seq,
-            keys: presence_keys.iter().map(|(kind, key)| StatedKey { kind: *kind, jkt: key.thumbprint() }).collect(),
+            keys: presence_keys.iter().map(PresenceKey::stated).collect(),
             nonce: challenge.nonce,
             iat: transport.now().as_seconds(),
         };
-        let key_statement = sign(&claims, &device, |input| keys.sign(input)).map_err(Error::KeyStore)?;
+        let key_statement = signer.by_device(KEYS_TYP, &claims).await?;
+        let statement = Statement { typ: KEYS_TYP, claims: &claims, reason: REASON };
         let mut key_signatures = Vec::new();
-        for (kind, key) in presence_keys {
-            presence.confirm(kind, REASON).await?;
-            key_signatures.push(sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?);
-        }
-        for (kind, key) in former {
-            presence.confirm(kind, REASON).await?;
-            key_signatures.push(sign(&claims, &key, |input| keys.sign_with_former_presence(&key, input))?);
+        for key in presence_keys.iter().chain(former) {
+            key_signatures.push(signer.by_presence(key, &statement).await?);
         }
         Ok(Self { key_statement: Some(key_statement), key_signatures })
     }
@@ -89,23 +83,18 @@ impl Vouching {
 /// Signs with a presence key which document its user scanned, for which the person is prompted.
 pub(crate) async fn document_statement(
     transport: &Transport,
-    keys: &impl KeyStore,
-    presence: &impl UserPresence,
-    candidates: Vec<(PresenceKind, PublicJwk)>,
+    signer: &Signer,
+    candidates: Vec<PresenceKey>,
     hash: &str,
 ) -> Result<String, Error> {
     // A gateway that reports which keys count supports nonces.
-    let challenge = challenge(transport, keys).await?;
+    let challenge = challenge(transport, signer).await?;
     let claims = DocumentStatementClaims {
-        iss: keys.device_key().thumbprint(),
+        iss: signer.device().thumbprint(),
         aud: transport.base().into(),
         hash: hash.to_owned(),
         nonce: challenge.nonce,
         iat: transport.now().as_seconds(),
     };
-    sign_with_presence((keys, presence), candidates, (DOCUMENT_TYP, &claims), DOCUMENT_REASON).await
-}
-
-fn sign<E>(claims: &KeyStatementClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<String, E> {
-    jws::sign_with(KEYS_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer)
+    signer.by_any_presence(candidates, Statement { typ: DOCUMENT_TYP, claims: &claims, reason: DOCUMENT_REASON }).await
 }

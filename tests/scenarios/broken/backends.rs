@@ -41,8 +41,8 @@ async fn no_service_binds_a_phone_asks_cancels_or_deactivates_for_a_backend(worl
     let phone = tenant.active("ada").await;
     let strange: SoftPhone = tenant.registered().await;
     // Bound by the backend, waiting for its activation code.
-    let code = tenant.backend.create_binding("grace", strange.device_identifier()).await.unwrap().id;
-    let third = tenant.registered().await.device_identifier().to_owned();
+    let code = tenant.backend.create_binding("grace", strange.device_identifier().as_str()).await.unwrap().id;
+    let third = tenant.registered().await.device_identifier().to_string();
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     for thief in Thief::all(world, &tenant) {
         let mut bindings = BindingServiceClient::new(thief.to(ServiceName::Binding));
@@ -66,8 +66,8 @@ async fn no_service_binds_a_phone_asks_cancels_or_deactivates_for_a_backend(worl
     }
     // Ada still has the same phone, and it has exactly one prompt, which the backend created.
     let devices = tenant.backend.user_devices("ada").await.unwrap();
-    assert_eq!(devices.iter().map(|it| it.device_identifier.as_str()).collect::<Vec<_>>(), [phone.device_identifier()]);
-    let waiting = tenant.backend.device_binding(strange.device_identifier()).await.unwrap();
+    assert_eq!(devices.iter().map(|it| it.device_identifier.as_str()).collect::<Vec<_>>(), [phone.device_identifier().as_str()]);
+    let waiting = tenant.backend.device_binding(strange.device_identifier().as_str()).await.unwrap();
     assert_eq!(waiting.state(), BindingState::Inactive);
     phone.respond(&asked(&phone).await, Answer::Accept, None).await.unwrap();
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().status(), Status::Accepted);

@@ -98,8 +98,8 @@ async fn no_service_answers_for_a_phone(world: &World) {
     phone.respond(&asked(&phone).await, Answer::Reject, None).await.unwrap();
     let evidence = tenant.backend.evidence(&rejected).await.unwrap();
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
-    let audience = asked(&phone).await.challenge.iss;
-    let device = phone.device_identifier().to_owned();
+    let audience = asked(&phone).await.challenge.gateway;
+    let device = phone.device_identifier().to_string();
     let own = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
     for thief in Thief::all(world, &tenant) {
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));

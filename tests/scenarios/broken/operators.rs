@@ -85,7 +85,7 @@ async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(
         let mut bindings = BindingServiceClient::new(thief.to(ServiceName::Binding));
         let request = CreateBindingRequest {
             user_identifier: owner.clone(),
-            device_identifier: strange.device_identifier().into(),
+            device_identifier: strange.device_identifier().as_str().into(),
             ..CreateBindingRequest::default()
         };
         match bindings.create_binding(request).await {
@@ -161,7 +161,7 @@ async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     phone.respond(&pending, Answer::Accept, Some(&number)).await.unwrap();
     let gateway = Thief::all(world, &tenant).find(|thief| thief.name == ServiceName::Gateway).unwrap();
     let mut sessions = OperatorSessionServiceClient::new(gateway.to(ServiceName::Registry));
-    let request = CreateOperatorSessionRequest { trusonafication_id: pending.challenge.jti.clone(), ..Default::default() };
+    let request = CreateOperatorSessionRequest { trusonafication_id: pending.id.to_string(), ..Default::default() };
     let refused = sessions.create_operator_session(request).await.unwrap_err();
     assert_eq!(nodkey_client::Error::from(refused).reason, "SIGN_IN_NOT_ACCEPTED");
     // Nor does a sign-in count as a confirmation.
@@ -169,7 +169,7 @@ async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     scan(&mut other, &phone).await;
     let pending = asked(&phone).await;
     phone.respond(&pending, Answer::Accept, None).await.unwrap();
-    let answer = browser.rpc_confirmed("registry.v1.OperatorService/InviteOperator", None, invite, &pending.challenge.jti).await;
+    let answer = browser.rpc_confirmed("registry.v1.OperatorService/InviteOperator", None, invite, pending.id.as_str()).await;
     assert_eq!((answer.status, answer.error.as_str()), (424, "CONFIRMATION_REQUIRED"));
 }
 

@@ -4,6 +4,10 @@ use std::fmt;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use ed25519_dalek::VerifyingKey as Ed25519Public;
+use p256::{
+    ecdsa::{Signature as P256Signature, VerifyingKey as P256Public},
+    pkcs8::DecodePublicKey as _,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Value, json};
 
@@ -94,6 +98,12 @@ impl PublicJwk {
         Ok(key)
     }
 
+    /// A P-256 key from its `SubjectPublicKeyInfo` in DER (RFC 5480).
+    pub fn from_p256_spki(der: &[u8]) -> Result<Self, JoseError> {
+        let key = P256Public::from_public_key_der(der).map_err(|_| JoseError::Key)?;
+        Self::from_raw_p256(key.to_sec1_point(false).as_bytes())
+    }
+
     /// An Ed25519 key from its 32 bytes (RFC 8032).
     pub fn from_raw_ed25519(bytes: &[u8]) -> Result<Self, JoseError> {
         let x: [u8; 32] = bytes.try_into().map_err(|_| JoseError::Key)?;
@@ -158,6 +168,11 @@ impl PublicJwk {
     }
 }
 
+/// The 64 bytes `r || s` of an ECDSA signature with P-256 in DER (RFC 3279), as most key stores make it.
+pub fn p256_signature_from_der(der: &[u8]) -> Result<Vec<u8>, JoseError> {
+    P256Signature::from_der(der).map(|signature| signature.to_bytes().to_vec()).map_err(|_| JoseError::Signature)
+}
+
 impl fmt::Debug for PublicJwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}({})", self.algorithm().as_str(), self.thumbprint())
@@ -173,5 +188,38 @@ impl Serialize for PublicJwk {
 impl<'de> Deserialize<'de> for PublicJwk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By openssl, with `-sha256` over `message`. 70, 71 and 72 bytes: either number may need a leading zero.
+    const SPKI: &str =
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0ef0d9by-Ijb7iMCGBog6HEsaupHAEO4vwEnWU4mjgCjRW7Tuzehnjq-rXnSD9PeQdM88fqv5GHXfO_rS7v5hA";
+    const SIGNATURES: [&str; 3] = [
+        "MEQCIH1WIQgDyemxRasPLzGPzCGfe_pgKrfcM_0ePRqz6PBqAiBrzpHm5yAhsKUdPLVb2J15R5EhdVhyhr4BoEiTboZlaQ",
+        "MEUCIH7In9Szn2-XPt74-8IurDOzlciCh4C-9_jZ36TgbN4QAiEA8GiZSIdjCGMr0tHYF3JIe8JRpaKiqGCdCNLXP7ki4Ls",
+        "MEYCIQDWLgJq12OsxFpSibt1c7yD0tqAlVqqkI9ISBsD_2Sv8QIhAPFTaWHfin64ctsL_IedoNYzQdtR4_klsEF5AaMChZ9F",
+    ];
+
+    #[test]
+    fn what_key_stores_give_in_der_is_read_and_nothing_cut_or_longer_is() {
+        let spki = b64u_decode(SPKI).unwrap();
+        let key = PublicJwk::from_p256_spki(&spki).unwrap();
+        assert_eq!(key.to_raw(), spki[26..]);
+        for der in SIGNATURES {
+            let der = b64u_decode(der).unwrap();
+            let raw = p256_signature_from_der(&der).unwrap();
+            assert_eq!(raw.len(), 64);
+            key.verify(b"message", &raw).unwrap();
+            for bad in [&der[1..], &der[..der.len() - 1], &[&der[..], &[0]].concat(), &raw, &[]] {
+                assert_eq!(p256_signature_from_der(bad), Err(JoseError::Signature));
+            }
+        }
+        for bad in [&spki[1..], &spki[..90], &[&spki[..], &[0]].concat(), &spki[26..], &[]] {
+            assert_eq!(PublicJwk::from_p256_spki(bad), Err(JoseError::Key));
+        }
     }
 }

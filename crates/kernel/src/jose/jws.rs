@@ -88,11 +88,42 @@ pub fn sign_bytes<E>(
     payload: &[u8],
     signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<String, E> {
-    let header = Header { alg: algorithm.as_str().into(), typ: Some(typ.into()), kid: kid.map(Into::into), jwk: jwk.copied() };
-    let header = serde_json::to_vec(&header).expect("a header serializes");
-    let input = format!("{}.{}", b64u(&header), b64u(payload));
-    let signature = signer(input.as_bytes())?;
-    Ok(format!("{input}.{}", b64u(&signature)))
+    let unsigned = Unsigned::of_payload(typ, algorithm, kid, jwk, payload);
+    let signature = signer(unsigned.message())?;
+    Ok(unsigned.with_signature(&signature))
+}
+
+/// A JWS without its signature, for a key that takes its time: secure hardware may have to prompt the person first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned(String);
+
+impl Unsigned {
+    /// Encodes claims.
+    ///
+    /// # Panics
+    /// If the claims do not serialize. Ours do.
+    pub fn new(typ: &str, algorithm: Algorithm, kid: Option<&str>, jwk: Option<&PublicJwk>, claims: &impl Serialize) -> Self {
+        let claims = serde_json::to_vec(claims).expect("claims serialize");
+        Self::of_payload(typ, algorithm, kid, jwk, &claims)
+    }
+
+    fn of_payload(typ: &str, algorithm: Algorithm, kid: Option<&str>, jwk: Option<&PublicJwk>, payload: &[u8]) -> Self {
+        let header = Header { alg: algorithm.as_str().into(), typ: Some(typ.into()), kid: kid.map(Into::into), jwk: jwk.copied() };
+        let header = serde_json::to_vec(&header).expect("a header serializes");
+        Self(format!("{}.{}", b64u(&header), b64u(payload)))
+    }
+
+    /// What the key signs.
+    #[must_use]
+    pub const fn message(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The JWS.
+    #[must_use]
+    pub fn with_signature(self, signature: &[u8]) -> String {
+        format!("{}.{}", self.0, b64u(signature))
+    }
 }
 
 /// A parsed JWS, not yet verified.

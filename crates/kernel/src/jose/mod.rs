@@ -15,7 +15,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 pub use claims::{Audience, numeric_date};
-pub use jwk::{Algorithm, PublicJwk};
+pub use jwk::{Algorithm, PublicJwk, p256_signature_from_der};
 pub use jwks::{Jwks, PublishedKey};
 pub use private::PrivateKey;
 use serde::{Deserialize, Deserializer};

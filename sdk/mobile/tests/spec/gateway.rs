@@ -9,9 +9,9 @@ use nodkey_kernel::{
     challenge::{CHALLENGE_TYP, RESPONSE_TYP, challenge_hash},
     dpop,
     jose::jws::{self, Compact},
+    time::{Clock, Timestamp},
     trusona_mac,
 };
-use nodkey_mobile_sdk::time::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},

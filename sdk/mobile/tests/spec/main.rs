@@ -3,21 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod gateway;
+mod prompts;
 
 use std::{
     collections::BTreeMap,
     pin::pin,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use futures_util::StreamExt as _;
-use nodkey_kernel::jose::{Algorithm, Jwks, PrivateKey, PublicJwk, b64u_decode};
+use nodkey_kernel::{
+    jose::{self, PrivateKey, PublicJwk, b64u_decode},
+    random::Random,
+    time::{Clock, Timestamp},
+};
 use nodkey_mobile_sdk::{
-    ChallengeError, Config, Decision, Error, KeyStore, Pending, Phone, PhoneEvent, Platform, PresenceError, PresenceKind, RejectReason,
-    Untrusted, UserPresence,
-    software::SoftwareKeyStore,
-    time::{Clock, Random, Sleep, Time, Timestamp},
+    Algorithm, Config, Decision, DeploymentKeys, Environment, Error, ErrorKind, NumberMatch, Pending, Phone, PhoneEvent, Platform,
+    PresenceError, PresenceKind, RejectReason, Untrusted, UserPresence, async_trait,
+    software::{SoftwareKey, SoftwareKeyStore},
 };
 use serde_json::{Map, Value, json};
 
@@ -48,12 +51,17 @@ fn keys(spec: &Value) -> Keys {
     let key = |jwk: &Value| {
         let mut public = jwk.clone();
         public.as_object_mut().unwrap().remove("d");
-        let algorithm = if jwk["kty"] == "EC" { Algorithm::Es256 } else { Algorithm::EdDsa };
+        let algorithm = if jwk["kty"] == "EC" { jose::Algorithm::Es256 } else { jose::Algorithm::EdDsa };
         let key = PrivateKey::from_secret_bytes(algorithm, &b64u_decode(jwk["d"].as_str().unwrap()).unwrap()).unwrap();
         assert_eq!(key.public(), PublicJwk::from_value(&public).unwrap());
         key
     };
     spec["keys"].as_object().unwrap().iter().map(|(name, jwk)| (name.clone(), key(jwk))).collect()
+}
+
+fn software(key: &PrivateKey) -> SoftwareKey {
+    let algorithm = if key.public().algorithm() == jose::Algorithm::Es256 { Algorithm::Es256 } else { Algorithm::EdDsa };
+    SoftwareKey::from_secret_bytes(algorithm, &key.to_secret_bytes()).unwrap()
 }
 
 /// A person whose presence checks end as a case says.
@@ -62,9 +70,10 @@ struct Person {
     presence: Value,
 }
 
+#[async_trait]
 impl UserPresence for Person {
-    async fn confirm(&self, kind: PresenceKind, reason: &str) -> Result<(), PresenceError> {
-        self.log.add(json!({"confirms": kind, "reason": reason}));
+    async fn confirm(&self, kind: PresenceKind, reason: String) -> Result<(), PresenceError> {
+        self.log.add(json!({"confirms": kind.as_str(), "reason": reason}));
         match self.presence[kind.as_str()].as_str().unwrap_or("confirms") {
             "confirms" => Ok(()),
             "denies" => Err(PresenceError::Denied),
@@ -74,11 +83,36 @@ impl UserPresence for Person {
     }
 }
 
+/// A clock that stands still, and pauses that are over at once.
+struct Paused {
+    log: Log,
+    clock: Clock,
+}
+
+#[async_trait]
+impl Environment for Paused {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.clock.now().as_micros().unsigned_abs())
+    }
+
+    fn fill(&self, buffer: &mut [u8]) {
+        Random::system().fill(buffer);
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        if pause < SILENCE {
+            self.log.add(json!({"pause": u64::try_from(pause.as_millis()).unwrap()}));
+        } else {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// An app that acts as a case says.
 struct App<'a> {
     case: &'a Value,
     log: Log,
-    phone: Phone<SoftwareKeyStore, Person>,
+    phone: Phone,
     clock: Clock,
     open: Vec<Pending>,
 }
@@ -88,7 +122,7 @@ impl App<'_> {
         match action {
             Value::String(name) if name == "listen" => self.listen().await,
             Value::String(name) if name == "register" => match self.phone.register("Test").await {
-                Ok(device) => self.log.add(json!({"registered": device.device_identifier})),
+                Ok(device) => self.log.add(json!({"registered": device.device_identifier.as_str()})),
                 Err(e) => self.failed(&e),
             },
             advance => {
@@ -102,7 +136,7 @@ impl App<'_> {
         let phone = &self.phone;
         let mut failed = None;
         let mut stream = match phone.events().await {
-            Ok(stream) => Box::pin(stream),
+            Ok(stream) => stream,
             Err(e) => return self.failed(&e),
         };
         while let Some(event) = stream.next().await {
@@ -116,13 +150,16 @@ impl App<'_> {
                 }
                 Ok(PhoneEvent::Closed { id }) => {
                     self.open.retain(|open| open.id != id);
-                    self.log.add(json!({"closed": id}));
+                    self.log.add(json!({"closed": id.as_str()}));
                 }
-                Ok(PhoneEvent::Untrusted { id, reason }) => self.log.add(json!({"untrusted": {"id": id, "reason": reason_of(reason)}})),
+                Ok(PhoneEvent::Untrusted { id, reason }) => {
+                    self.log.add(json!({"untrusted": {"id": id.as_str(), "reason": reason_of(reason)}}))
+                }
                 Ok(PhoneEvent::Synced) => {
                     self.open.sort_by(|one, other| one.turn().cmp(&other.turn()));
-                    self.log.add(json!({"synced": self.open.iter().map(|open| &open.id).collect::<Vec<_>>()}));
+                    self.log.add(json!({"synced": self.open.iter().map(|open| open.id.as_str()).collect::<Vec<_>>()}));
                 }
+                Ok(other) => panic!("{other:?}"),
                 Err(e) => failed = Some(e),
             }
         }
@@ -139,12 +176,12 @@ impl App<'_> {
 }
 
 /// Shows what has to be shown, and answers as the person decides. Returns whether it was answered.
-async fn answer(case: &Value, log: &Log, phone: &Phone<SoftwareKeyStore, Person>, pending: &Pending) -> bool {
+async fn answer(case: &Value, log: &Log, phone: &Phone, pending: &Pending) -> bool {
     let person = &case["person"];
     let mut decision = json!({"decide": "accept"});
     if pending.is_shown() {
         log.add(shown(pending));
-        for of in ["*", &pending.id] {
+        for of in ["*", pending.id.as_str()] {
             if let Some(named) = person.get(of) {
                 decision = named.clone();
             }
@@ -160,7 +197,7 @@ async fn answer(case: &Value, log: &Log, phone: &Phone<SoftwareKeyStore, Person>
     };
     let is_over = answered.is_ok();
     log.add(match answered {
-        Ok(answer) => json!({"answered": answer.status}),
+        Ok(answer) => json!({"answered": answer.outcome.as_str()}),
         Err(e) => failure(&e),
     });
     is_over
@@ -169,46 +206,48 @@ async fn answer(case: &Value, log: &Log, phone: &Phone<SoftwareKeyStore, Person>
 fn shown(pending: &Pending) -> Value {
     let challenge = &pending.challenge;
     let mut shown = json!({
-        "id": pending.id,
-        "relying_party": challenge.rp.name,
-        "action": challenge.act,
-        "resource": challenge.res,
-        "level": challenge.lvl,
+        "id": pending.id.as_str(),
+        "relying_party": challenge.relying_party.name,
+        "action": challenge.action,
+        "resource": challenge.resource,
+        "level": challenge.level,
     });
-    if let Some(fields) = &challenge.fields {
+    if let Some(fields) = &challenge.custom_fields {
         shown["fields"] = fields.members().into_iter().map(|(name, value)| json!([name, value])).collect();
     }
-    if let Some(number) = &challenge.number_match {
-        let number = serde_json::to_value(number).unwrap();
-        shown["number"] = match number["mode"].as_str().unwrap() {
-            "enter" => json!({"enter": number.get("digits").unwrap_or(&json!(2))}),
-            _ => json!({"choose": number["choices"]}),
-        };
+    match &challenge.number_match {
+        Some(NumberMatch::Enter { digits }) => shown["number"] = json!({"enter": digits}),
+        Some(NumberMatch::Choose { choices }) => shown["number"] = json!({"choose": choices}),
+        Some(other) => panic!("{other:?}"),
+        None => {}
     }
     if let Some(from) = &challenge.request_context {
-        shown["from"] = serde_json::to_value(from).unwrap();
+        let parts = [("address", &from.address), ("browser", &from.browser), ("place", &from.place)];
+        shown["from"] = parts.into_iter().filter(|(_, part)| !part.is_empty()).map(|(name, part)| (name.to_owned(), json!(part))).collect();
     }
     json!({"shows": shown})
 }
 
 fn reason_of(reason: Untrusted) -> &'static str {
     match reason {
-        Untrusted::Challenge(ChallengeError::Issuer) => "ISSUER",
-        Untrusted::Challenge(_) => "SIGNATURE",
+        Untrusted::OtherGateway => "ISSUER",
+        Untrusted::Signature | Untrusted::UnknownKey => "SIGNATURE",
         Untrusted::Mismatch => "MISMATCH",
         Untrusted::Malformed => "MALFORMED",
+        other => panic!("{other}"),
     }
 }
 
 fn failure(error: &Error) -> Value {
-    let name = match error {
-        Error::Refused { code, retry_after, .. } => {
-            return json!({"failed": {"error": code, "retry_after": u64::try_from(retry_after.as_millis()).unwrap()}});
+    let name = match error.kind() {
+        _ if error.status().is_some() => {
+            let retry_after = error.retry_after().unwrap_or_default();
+            return json!({"failed": {"error": error.reason(), "retry_after": u64::try_from(retry_after.as_millis()).unwrap()}});
         }
-        Error::Unreachable(_) => "UNREACHABLE",
-        Error::Presence(PresenceError::Denied) => "PRESENCE_DENIED",
-        Error::Presence(PresenceError::Unavailable) => "PRESENCE_UNAVAILABLE",
-        other => panic!("{other}"),
+        ErrorKind::Offline => "UNREACHABLE",
+        ErrorKind::Denied => "PRESENCE_DENIED",
+        ErrorKind::PresenceUnavailable => "PRESENCE_UNAVAILABLE",
+        _ => panic!("{error}"),
     };
     json!({"failed": {"error": name}})
 }
@@ -218,43 +257,31 @@ async fn run(spec: &Value, case: &Value) -> Vec<Value> {
     let (keys, log) = (keys(spec), Log::default());
     let clock = Clock::manual(Timestamp::from_seconds(spec["now"].as_i64().unwrap()));
     let gateway = Gateway::start(&keys, case, clock.clone(), log.clone()).await;
-    let key = |name: &str| keys[name].clone();
+    let key = |name: &str| software(&keys[name]);
     let has_none = case["presence"].as_object().is_some_and(Map::is_empty);
     let presence = if has_none {
         Vec::new()
     } else {
         vec![(PresenceKind::Biometric, key("biometric")), (PresenceKind::Credential, key("credential"))]
     };
-    let config = Config {
-        gateway: gateway.url.parse().unwrap(),
-        mobile_token: gateway::TOKEN.to_owned(),
-        mobile_secret: gateway::SECRET.to_owned().into(),
-        jwks: case.get("pinned").map(|pinned| serde_json::from_value::<Jwks>(gateway::jwks(&keys, pinned)).unwrap()),
-        platform: match case["app"]["platform"].as_str() {
-            Some("cli") => Platform::Cli,
-            Some("web") => Platform::Web,
-            _ => Platform::default(),
-        },
-        app_version: case["app"]["version"].as_str().map(ToOwned::to_owned),
-        ca_certificate: None,
+    let mut config = Config::builder().url(&gateway.url).token(gateway::TOKEN).secret(gateway::SECRET);
+    if let Some(pinned) = case.get("pinned") {
+        config = config.deployment_keys(DeploymentKeys::from_json(&gateway::jwks(&keys, pinned).to_string()).unwrap());
+    }
+    config = match case["app"]["platform"].as_str() {
+        Some("cli") => config.platform(Platform::Cli),
+        Some("web") => config.platform(Platform::Web),
+        _ => config,
     };
-    let pauses = log.clone();
-    let sleep = Sleep::new(move |pause| {
-        let is_pause = pause < SILENCE;
-        if is_pause {
-            pauses.add(json!({"pause": u64::try_from(pause.as_millis()).unwrap()}));
-        }
-        async move {
-            if !is_pause {
-                std::future::pending::<()>().await;
-            }
-        }
-    });
-    let time = Time { clock: clock.clone(), random: Random::system(), sleep };
+    if let Some(version) = case["app"]["version"].as_str() {
+        config = config.app_version(version);
+    }
+    let environment = Paused { log: log.clone(), clock: clock.clone() };
     let person = Person { log: log.clone(), presence: case["presence"].clone() };
-    let store = SoftwareKeyStore::new(key("device"), presence);
-    assert_eq!(store.device_key().thumbprint(), gateway.device);
-    let phone = Phone::with_time(config, store, person, time).unwrap();
+    let store = Arc::new(SoftwareKeyStore::new(key("device"), presence));
+    let phone = Phone::builder(config.build().unwrap(), store).user_presence(Arc::new(person)).environment(Arc::new(environment));
+    let phone = phone.build().await.unwrap();
+    assert_eq!(*phone.device_identifier(), gateway.device);
     let mut app = App { case, log: log.clone(), phone, clock, open: Vec::new() };
     for action in case["do"].as_array().unwrap() {
         app.act(action).await;
