@@ -6,7 +6,7 @@ use nodkey_db::{
     outbox::{self, EventContext},
 };
 use nodkey_kernel::{
-    id::{EventId, RelyingPartyId},
+    id::RelyingPartyId,
     random::Random,
     service_key::{ServiceKey, ServiceName},
     time::Clock,
@@ -33,7 +33,7 @@ async fn publish(topology: &Topology, key: Option<&ServiceKey>, event: &Trusonaf
     db.migrate(&Migrations { postgres: &[], sqlite: &[] }).await.unwrap();
     let (clock, random) = (Clock::system(), Random::system());
     let mut tx = db.begin().await.unwrap();
-    let context = EventContext { id: EventId::generate(clock.now(), &random), now: clock.now(), version: 2, relying_party: party };
+    let context = EventContext { now: clock.now(), version: 2, relying_party: party };
     outbox::add(&mut tx, event, &context).await.unwrap();
     tx.commit().await.unwrap();
     let config = BusConfig { url: topology.plan.nats.clone(), prefix: topology.plan.prefix.clone(), ..BusConfig::default() };

@@ -19,6 +19,7 @@ mod pairings;
 mod prompts;
 mod push;
 mod relying_parties;
+mod replay;
 mod retention;
 mod syslog;
 mod trusonafications;
@@ -130,6 +131,7 @@ enum Noun {
     /// Webhook deliveries: pending, succeeded and failed
     #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
     Deliveries(deliveries::Verb),
+    Replay(replay::Args),
 }
 
 /// Runs the command.
@@ -139,7 +141,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::OnServers(noun) => noun,
     };
     // These nouns belong to the deployment, so no relying party is acted for.
-    let scoped = !matches!(noun, Noun::Doctor(_) | Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
+    let scoped = !matches!(
+        noun,
+        Noun::Doctor(_)
+            | Noun::RelyingParties(_)
+            | Noun::Operators(_)
+            | Noun::Audit(_)
+            | Noun::Keys(_)
+            | Noun::Replay(_)
+    );
     let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
     let done = run_noun(&admin, &args.data_dir, &args.grpc, noun).await;
     admin.explained(done)
@@ -166,6 +176,7 @@ async fn run_noun(admin: &Admin, data_dir: &DataDir, grpc: &Grpc, noun: Noun) ->
         Noun::Endpoints(verb) => endpoints::run(admin, verb).await,
         Noun::Push(verb) => push::run(admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(admin, verb).await,
+        Noun::Replay(args) => replay::run(admin, args).await,
     }
 }
 

@@ -19,9 +19,7 @@ use crate::{
 /// Metadata of an event.
 #[derive(Clone, Debug)]
 pub struct EventContext {
-    /// Unique identifier.
-    pub id: EventId,
-    /// When it happened.
+    /// When it happened, as the row of the aggregate says: whoever makes the event again from that row makes it with the same id.
     pub now: Timestamp,
     /// Version of the aggregate after the event.
     pub version: i64,
@@ -62,9 +60,10 @@ impl Entry {
         if let Some(traceparent) = traceparent() {
             headers.insert("traceparent", traceparent);
         }
+        let subject = format!("{}.{}.{}", E::SUBJECT, context.relying_party, event.key());
         Self {
-            id: context.id.as_uuid(),
-            subject: format!("{}.{}.{}", E::SUBJECT, context.relying_party, event.key()),
+            id: EventId::derive(context.now, &subject, context.version).as_uuid(),
+            subject,
             payload: event.encode_to_vec(),
             headers: serde_json::to_string(&headers).unwrap_or_default(),
             created_at: context.now,
@@ -101,6 +100,14 @@ impl Entry {
 /// Sends an entry that a statement of the caller wrote, once the transaction is committed.
 pub fn inserted(tx: &mut Tx) {
     tx.mark_published();
+}
+
+/// Writes an entry again that was written before; false when the bus does not have it yet.
+pub async fn insert_again(tx: &mut Tx, entry: &Entry) -> Result<bool, DbError> {
+    // SQLite reads ON CONFLICT after a SELECT only behind a condition.
+    let inserted = entry.push_insert(tx.query("")).push(" WHERE TRUE ON CONFLICT DO NOTHING").execute().await?;
+    tx.mark_published();
+    Ok(inserted == 1)
 }
 
 /// Returns the oldest events, at most `limit`.

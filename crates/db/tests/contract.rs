@@ -55,7 +55,7 @@ fn uuid(n: u64) -> Uuid {
 
 fn context(n: u64) -> EventContext {
     let random = Random::seeded(n);
-    EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party: RelyingPartyId::generate(NOW, &random) }
+    EventContext { now: NOW, version: 1, relying_party: RelyingPartyId::generate(NOW, &random) }
 }
 
 async fn insert(db: &Db, id: Uuid, name: &str) -> Result<u64, DbError> {

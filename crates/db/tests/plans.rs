@@ -41,7 +41,7 @@ fn uuid(n: u64) -> Uuid {
 async fn write(tx: &mut Tx, n: u64) {
     let (random, now) = (Random::seeded(n), NOW + Duration::from_micros(n));
     let relying_party = RelyingPartyId::generate(now, &random);
-    let context = EventContext { id: EventId::generate(now, &random), now, version: 1, relying_party };
+    let context = EventContext { now, version: 1, relying_party };
     outbox::add(tx, &DeviceRetired { device_id: n.to_string() }, &context).await.unwrap();
     assert!(inbox::first_time(tx, "consumer", uuid(n), now).await.unwrap());
     let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };

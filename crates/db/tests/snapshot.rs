@@ -12,11 +12,7 @@ use nodkey_db::{
     outbox::{self, EventContext},
     snapshot::{Content, Snapshot, Snapshots, Target, is_empty},
 };
-use nodkey_kernel::{
-    id::{EventId, RelyingPartyId},
-    random::Random,
-    time::Timestamp,
-};
+use nodkey_kernel::{id::RelyingPartyId, random::Random, time::Timestamp};
 use nodkey_proto::registry::v1::DeviceRetired;
 use nodkey_testkit::TestDatabase;
 use uuid::Uuid;
@@ -242,8 +238,7 @@ async fn fill(db: &Db) {
 
 async fn publish(db: &Db, n: u64) {
     let random = Random::seeded(n);
-    let context =
-        EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party: RelyingPartyId::generate(NOW, &random) };
+    let context = EventContext { now: NOW, version: 1, relying_party: RelyingPartyId::generate(NOW, &random) };
     let mut tx = db.begin().await.unwrap();
     outbox::add(&mut tx, &DeviceRetired::default(), &context).await.unwrap();
     tx.commit().await.unwrap();

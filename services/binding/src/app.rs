@@ -12,7 +12,7 @@ use nodkey_db::{
 };
 use nodkey_kernel::{
     error::{Classify as _, Kind},
-    id::{BindingId, DeviceId, EventId, RelyingPartyId},
+    id::{BindingId, DeviceId, RelyingPartyId},
     jose::{b64u, b64u_decode},
     random::Random,
     time::{Clock, Timestamp},
@@ -379,7 +379,7 @@ impl App {
     }
 
     async fn publish<E: Event>(&self, tx: &mut Tx, party: RelyingPartyId, version: i64, event: &E, now: Timestamp) -> Result<(), Error> {
-        let context = EventContext { id: EventId::generate(now, &self.random), now, version, relying_party: party };
+        let context = EventContext { now, version, relying_party: party };
         Ok(outbox::add(tx, event, &context).await?)
     }
 }

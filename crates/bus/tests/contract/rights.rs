@@ -8,12 +8,7 @@ use nodkey_db::{
     Db, DbConfig,
     outbox::{self, EventContext},
 };
-use nodkey_kernel::{
-    id::{EventId, RelyingPartyId},
-    random::Random,
-    service_key::ServiceName,
-    time::Clock,
-};
+use nodkey_kernel::{id::RelyingPartyId, random::Random, service_key::ServiceName, time::Clock};
 use nodkey_proto::{Event, binding::v1 as binding, registry::v1 as registry, trusonafication::v1 as trusonafication};
 use nodkey_testkit::{TestDatabase, TestNats};
 use tokio::sync::mpsc;
@@ -88,7 +83,7 @@ async fn publish<E: Event>(server: &Server, service: ServiceName, event: E) {
     let random = Random::system();
     let mut tx = db.begin().await.unwrap();
     let relying_party = RelyingPartyId::generate(NOW, &random);
-    let context = EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party };
+    let context = EventContext { now: NOW, version: 1, relying_party };
     outbox::add(&mut tx, &event, &context).await.unwrap();
     tx.commit().await.unwrap();
     let stop = CancellationToken::new();

@@ -104,6 +104,15 @@ impl World {
         clock: Clock,
         fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
     ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
+        let (consumer, seen) = Self::consumer(fail);
+        let run = consume(&self.bus, self.db.clone(), clock, consumer, self.shutdown.clone()).await.unwrap();
+        (seen, tokio::spawn(run))
+    }
+
+    /// The consumer alone, which is not started.
+    pub(crate) fn consumer(
+        fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
+    ) -> (Consumer, mpsc::Receiver<String>) {
         let (tries, seen) = mpsc::channel(100);
         let count = Arc::new(AtomicU32::new(0));
         let consumer = Consumer::new("test_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
@@ -118,8 +127,7 @@ impl World {
         })
         .only_if(|_, event: DeviceRetired, _| Box::pin(async move { Ok(event.device_id != "nothing") }))
         .backoff(Duration::from_millis(1));
-        let run = consume(&self.bus, self.db.clone(), clock, consumer, self.shutdown.clone()).await.unwrap();
-        (seen, tokio::spawn(run))
+        (consumer, seen)
     }
 
     pub(crate) async fn effects(&self) -> Vec<String> {
@@ -133,7 +141,7 @@ impl World {
 
     pub(crate) async fn outbox_at(&self, relying_party: RelyingPartyId, device: &str, now: Timestamp) {
         let mut tx = self.db.begin().await.unwrap();
-        let context = EventContext { id: EventId::generate(now, &self.random), now, version: 3, relying_party };
+        let context = EventContext { now, version: 3, relying_party };
         outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
-    id::{DeliveryId, EndpointId, RelyingPartyId},
+    id::{DeliveryId, EndpointId, EventId, RelyingPartyId},
     jose::jws::Compact,
     time::Timestamp,
     webhook::SigningKeys,
@@ -50,6 +50,8 @@ pub struct Settled {
 pub struct Fact<'a> {
     /// Event types; endpoints that want one of them are notified.
     pub event_types: &'a [EventType],
+    /// The event, where there may be several of its type about the subject.
+    pub event: Option<EventId>,
     /// The subject of the fact.
     pub subject: Subject,
     /// When it happened.
@@ -102,11 +104,13 @@ impl App {
     /// Creates the deliveries of a fact, in the transaction that consumes its event.
     pub async fn notify(&self, tx: &mut Tx, party: RelyingPartyId, fact: &Fact<'_>) -> Result<(), Error> {
         let endpoints = endpoint::all(tx, party).await?;
-        if let (Some(CallbackTo { url, result }), Some(event_type)) = (fact.callback, fact.event_types.first()) {
+        if let (Some(CallbackTo { url, result }), Some(event_type), Subject::Trusonafication(about)) =
+            (fact.callback, fact.event_types.first(), &fact.subject)
+        {
             // Signed on delivery, unless it is already signed.
             let (id, body) = match signed_for(result) {
                 Some(id) => (id, with_jwt(fact.data.get(), result)),
-                None => (self.delivery_id(), fact.data.get().to_owned()),
+                None => (DeliveryId::of_callback(fact.occurred_at, *about), fact.data.get().to_owned()),
             };
             let to = Receiver { id, endpoint: None, url: url.to_owned(), state: State::Pending };
             self.deliver(tx, party, fact, *event_type, to, body).await?;
@@ -121,15 +125,12 @@ impl App {
             for endpoint in endpoints.iter().filter(wants) {
                 // Kept for a disabled endpoint: its owner may redeliver it later.
                 let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
-                let to = Receiver { id: self.delivery_id(), endpoint: Some(endpoint.id), url: endpoint.url.clone(), state };
+                let id = DeliveryId::derive(fact.occurred_at, endpoint.id, name, &fact.subject.to_string(), fact.event);
+                let to = Receiver { id, endpoint: Some(endpoint.id), url: endpoint.url.clone(), state };
                 self.deliver(tx, party, fact, *event_type, to, body.clone()).await?;
             }
         }
         Ok(())
-    }
-
-    fn delivery_id(&self) -> DeliveryId {
-        DeliveryId::generate(self.now(), &self.random)
     }
 
     async fn deliver(
@@ -161,7 +162,10 @@ impl App {
             version: 1,
             traceparent: nodkey_trace::traceparent(),
         };
-        delivery::insert(tx, &delivery).await?;
+        if !delivery::insert(tx, &delivery).await? {
+            // It is there already: an event that was published again under another id.
+            return Ok(());
+        }
         self.wake_mirrors(tx, party);
         if state == State::Pending {
             wake(&self.wakes, tx, queue);
@@ -325,6 +329,7 @@ impl App {
         let body = envelope.text().map_err(|_| Failure::Internal("JSON serializes"))?;
         let fact = Fact {
             event_types: &[],
+            event: None,
             subject: Subject::Endpoint(id),
             occurred_at: now,
             published_at: None,
@@ -332,7 +337,8 @@ impl App {
             receipt: "",
             callback: None,
         };
-        let to = Receiver { id: self.delivery_id(), endpoint: Some(id), url: endpoint.url, state: State::Pending };
+        let test = DeliveryId::generate(now, &self.random);
+        let to = Receiver { id: test, endpoint: Some(id), url: endpoint.url, state: State::Pending };
         let delivery = to.id;
         let mut tx = self.db.begin().await?;
         self.deliver(&mut tx, party, &fact, EventType::EndpointTest, to, body).await?;

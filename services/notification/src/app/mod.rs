@@ -16,7 +16,7 @@ use nodkey_db::{
 };
 use nodkey_kernel::{
     egress::Egress,
-    id::{EventId, RelyingPartyId},
+    id::RelyingPartyId,
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
@@ -105,8 +105,7 @@ impl App {
 
     async fn publish<E: Event>(&self, tx: &mut Tx, relying_party: RelyingPartyId, version: i64, event: &E) -> Result<(), Error> {
         let now = self.now();
-        let id = EventId::generate(now, &self.random);
-        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party }).await?)
+        Ok(outbox::add(tx, event, &EventContext { now, version, relying_party }).await?)
     }
 }
 

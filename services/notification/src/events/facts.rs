@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_db::Tx;
-use nodkey_kernel::id::DeviceId;
+use nodkey_kernel::id::{DeviceId, EventId};
 use nodkey_proto::{
     Event,
     binding::v1::{BindingActivated, DeviceReplaced, FrozenBy, UserFrozen},
@@ -80,6 +80,7 @@ async fn notify(
     let data = to_raw_value(&data).map_err(|e| HandlerError::Fatal(e.to_string()))?;
     let fact = Fact {
         event_types: &[event_type],
+        event: Some(EventId::from_uuid(meta.id)),
         subject,
         occurred_at: meta.time.unwrap_or_else(|| app.now()),
         // Otherwise a new endpoint would get earlier events as if they were new.

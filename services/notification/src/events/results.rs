@@ -1,5 +1,7 @@
 //! The end of trusonafications: what endpoints and a `callback_url` get is verified with the receipt.
 
+use std::time::Duration;
+
 use nodkey_bus::{Consumer, HandlerError};
 use nodkey_kernel::{jose::jws::Compact, receipt::ReceiptClaims};
 use nodkey_proto::{
@@ -16,6 +18,9 @@ use crate::{
     receipts::{Receipts, Reported},
 };
 
+/// How long after an end an endpoint may be created, by the clock of this service, and still get it.
+const SKEW: Duration = Duration::from_hours(1);
+
 /// A consumer of the end of a trusonafication. `$result` is the field with the result for a `callback_url`: a backend that cancels its own
 /// request is not called back.
 macro_rules! end {
@@ -29,12 +34,15 @@ macro_rules! end {
                 let id = about.id.parse().map_err(|_| HandlerError::Undecodable("it is about no trusonafication".into()))?;
                 let data = data(&about, &event.receipt)?;
                 let reported = Reported { about: &about, data: data.get(), at: meta.time.unwrap_or_else(|| app.now()) };
+                let ended_at = receipts.check(&event.receipt, meta.relying_party, reported)?;
                 let fact = Fact {
                     event_types: &event_types($event_type, &about),
+                    // A trusonafication ends once, so an event of another id is about the same.
+                    event: None,
                     subject: Subject::Trusonafication(id),
-                    occurred_at: receipts.check(&event.receipt, meta.relying_party, reported)?,
-                    // Clocks differ, and no result may be missed.
-                    published_at: None,
+                    occurred_at: ended_at,
+                    // Clocks differ, and no result may be missed. A new endpoint gets none that is published again from long before.
+                    published_at: Some(ended_at + SKEW),
                     data: &data,
                     receipt: &event.receipt,
                     callback: result.filter(|_| !about.callback_url.is_empty()).map(|result| CallbackTo { url: &about.callback_url, result }),

@@ -23,12 +23,15 @@ const COLUMNS: &str = "id, relying_party_id, trusonafication_id, subject, event_
     attempts_before, next_attempt_at, occurred_at, created_at, version, traceparent";
 
 /// Inserts a delivery.
-pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
+pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
     invariants::check_delivery(delivery)?;
     let (trusonafication, subject) = columns(&delivery.subject);
     let insert = tx.query("INSERT INTO delivery (").push(COLUMNS).push(", body)");
-    insert
-        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
+    let insert = insert
+        .push(" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17")
+        // Deliveries of earlier releases have other ids.
+        .push(" WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE trusonafication_id = $3 AND event_type = $5")
+        .push(" AND (endpoint_id = $6 OR (endpoint_id IS NULL AND $6 IS NULL))) ON CONFLICT DO NOTHING")
         .bind(delivery.id.as_uuid())
         .bind(delivery.relying_party.as_uuid())
         .bind(trusonafication.map(|id| id.as_uuid()))
@@ -45,10 +48,8 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
         .bind(delivery.created_at)
         .bind(delivery.version)
         .bind(delivery.traceparent.as_deref())
-        .bind(delivery.body.as_str())
-        .execute()
-        .await?;
-    Ok(())
+        .bind(delivery.body.as_str());
+    Ok(insert.execute().await? == 1)
 }
 
 /// Updates the previous version; false if a concurrent change was first.

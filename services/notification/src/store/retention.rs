@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// Deletes a batch of finished deliveries created before a given time, with their attempts. Returns how many deliveries.
 pub async fn delete_deliveries(db: &Db, before: Timestamp) -> Result<u64, Failure> {
-    // Ids begin with the time, so their index finds the oldest.
+    // Ids begin with the time of what happened, so their index finds the oldest.
     let bound = DeliveryId::first_of(before).as_uuid();
     let mut tx = db.begin().await?;
     let old = tx.query("SELECT id FROM delivery WHERE id < $1 AND state <> 'pending' ORDER BY id LIMIT $2").bind(bound).bind(BATCH);

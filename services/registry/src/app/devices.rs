@@ -183,7 +183,7 @@ impl App {
                 return Err(Error::Raced);
             }
             let event = DeviceRetired { device_id: id.to_string() };
-            self.emit(tx, &event, party, device.version).await?;
+            self.emit_at(tx, &event, party, device.version, device.updated_at).await?;
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl App {
         self.claim_keys(&mut tx, &device).await?;
         let certified = Some(device.vouching.statement.is_some());
         let event = DeviceRegistered { device_id: device.id.to_string(), presence_keys: held_keys(&device), certified };
-        self.emit(&mut tx, &event, device.relying_party, device.version).await?;
+        self.emit_at(&mut tx, &event, device.relying_party, device.version, device.updated_at).await?;
         tx.commit().await?;
         Ok(Some(device))
     }
@@ -255,7 +255,7 @@ impl App {
             return Ok(None);
         }
         also(&mut tx, &device).await?;
-        self.emit(&mut tx, &event(&device), device.relying_party, device.version).await?;
+        self.emit_at(&mut tx, &event(&device), device.relying_party, device.version, device.updated_at).await?;
         tx.commit().await?;
         Ok(Some(device))
     }

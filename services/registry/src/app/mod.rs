@@ -25,7 +25,7 @@ use nodkey_db::{
     outbox::{self, EventContext},
 };
 use nodkey_kernel::{
-    id::{EventId, RelyingPartyId},
+    id::RelyingPartyId,
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
@@ -115,9 +115,19 @@ impl App {
 
     /// Writes an event to the outbox in this transaction.
     async fn emit<E: Event>(&self, tx: &mut Tx, event: &E, relying_party: RelyingPartyId, version: i64) -> Result<(), Error> {
-        let now = self.now();
-        let id = EventId::generate(now, &self.0.random);
-        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party }).await?)
+        self.emit_at(tx, event, relying_party, version, self.now()).await
+    }
+
+    /// The same of something whose row says when it happened.
+    async fn emit_at<E: Event>(
+        &self,
+        tx: &mut Tx,
+        event: &E,
+        relying_party: RelyingPartyId,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        Ok(outbox::add(tx, event, &EventContext { now, version, relying_party }).await?)
     }
 
     /// The store of answers to requests that may be repeated.

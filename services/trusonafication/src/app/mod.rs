@@ -5,6 +5,7 @@ mod changes;
 mod count;
 mod create;
 mod open;
+mod replay;
 mod respond;
 mod retention;
 mod seen;
@@ -23,7 +24,7 @@ use nodkey_db::{
 };
 use nodkey_kernel::{
     error::{Classify as _, Kind},
-    id::{DeviceId, EventId, RelyingPartyId, TrusonaficationId},
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
@@ -301,16 +302,25 @@ impl App {
 
     /// What is published about a change.
     fn update(&self, t: &Trusonafication, ending: Option<Ending>) -> Update {
+        let entry = Self::entry(t, ending.unwrap_or_default());
+        let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
+        topics.push(all_topic(t.relying_party));
+        if t.is_terminal() {
+            topics.insert(0, topic(t.id));
+        }
+        let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
+        Update { entry, topics, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
+    }
+
+    /// The event of a change. Made again from the row of an ended trusonafication it is the same event, with the same id.
+    fn entry(t: &Trusonafication, Ending { receipt, result }: Ending) -> Entry {
         let trusonafication = Some(convert::event(t));
-        let Ending { receipt, result } = ending.unwrap_or_default();
         let result = result.unwrap_or_default();
-        let now = self.now();
-        let id = EventId::generate(now, &self.random);
         // A login is one trace, however many requests it takes.
         let span = traced(t);
         let _guard = span.context().attach();
-        let about = EventContext { id, now, version: t.version, relying_party: t.relying_party };
-        let entry = match &t.state {
+        let about = EventContext { now: t.updated_at, version: t.version, relying_party: t.relying_party };
+        match &t.state {
             State::InProgress => {
                 let device_identifiers = t.told.iter().map(ToString::to_string).collect();
                 Entry::new(&TrusonaficationCreated { trusonafication, device_identifiers }, &about)
@@ -319,14 +329,7 @@ impl App {
             State::Rejected { .. } => Entry::new(&TrusonaficationRejected { trusonafication, receipt, result }, &about),
             State::Expired => Entry::new(&TrusonaficationExpired { trusonafication, receipt, result }, &about),
             State::Canceled => Entry::new(&TrusonaficationCanceled { trusonafication, receipt }, &about),
-        };
-        let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
-        topics.push(all_topic(t.relying_party));
-        if t.is_terminal() {
-            topics.insert(0, topic(t.id));
         }
-        let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
-        Update { entry, topics, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
     }
 
     async fn publish(&self, tx: &mut Tx, update: &Update) -> Result<(), Error> {

@@ -114,7 +114,8 @@ impl App {
         let receipt = signer.sign(RECEIPT_TYP, &claims);
         let called_back = t.ask.callback_url.is_some() && t.state != State::Canceled;
         let result = (called_back && signer.signs_at() <= self.now()).then(|| {
-            let delivery = DeliveryId::generate(self.now(), &self.random);
+            // The same if the end is ever published again.
+            let delivery = DeliveryId::of_callback(t.updated_at, t.id);
             result(t, issuer, delivery, Some(claims)).map(|claims| signer.sign(RESULT_TYP, &claims))
         });
         Ok(Ending { receipt, result: result.flatten() })

@@ -7,7 +7,7 @@ use nodkey_db::{
     outbox::{self, EventContext},
 };
 use nodkey_kernel::{
-    id::{DeviceId, EventId, RelyingPartyId, TruCodeId},
+    id::{DeviceId, RelyingPartyId, TruCodeId},
     jose::jws::Compact,
     trucode::TRUCODE_TYP,
 };
@@ -212,8 +212,7 @@ impl App {
     }
 
     fn about(&self, code: &TruCode) -> EventContext {
-        let now = self.now();
-        EventContext { id: EventId::generate(now, &self.random), now, version: code.version, relying_party: code.relying_party }
+        EventContext { now: self.now(), version: code.version, relying_party: code.relying_party }
     }
 }
 
