@@ -54,6 +54,7 @@ mod installation;
 mod key_statements;
 mod keys;
 mod kill;
+mod letters;
 mod login;
 mod lost_wakes;
 mod master_key;

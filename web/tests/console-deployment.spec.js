@@ -1,7 +1,7 @@
 /** The deployment as a whole: how it is, what signs for it, and what is seen when it is away. */
 
 import { heading, openPhone } from './support/acme.js';
-import { confirmTwice, expectToast, go, open, row } from './support/console.js';
+import { choose, confirmTwice, dialog, expectToast, go, open, row } from './support/console.js';
 import { expect, test } from './support/console_test.js';
 import { tenant } from './support/tenant.js';
 
@@ -247,5 +247,83 @@ test('dead letters are listed with their causes, the newest first and each once,
   ]);
   await expect(page.getByText('There are dead letters')).toBeVisible();
   await expect(page.getByRole('status').getByText('All processes run, but')).toBeVisible();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
+test('a dead letter is shown, replayed and dropped for a reason, at the service that has it', async ({
+  page,
+  server,
+}) => {
+  const letter = (/** @type {number} */ n, /** @type {string} */ consumer) => ({
+    consumer,
+    event_id: `019ab2f4-9000-7a52-9d27-0d2b8a7f4c0${n}`,
+    subject: 'evt.registry.v1.device_retired.p.d',
+    cause: `cause ${n}`,
+    given_up_at: `2026-11-26T03:04:0${n}.000Z`,
+  });
+  const name = ({ consumer = '', event_id = '' }) => ({ consumer, eventId: event_id });
+  const one = letter(1, 'binding_device_retired');
+  const two = letter(2, 'notification_device_retired');
+  let letters = [two, one];
+  await page.route('**/console/api/status', async (route) => {
+    const response = await route.fetch();
+    const { processes } = await response.json();
+    processes[0].dead_letters = letters;
+    await route.fulfill({ response, json: { processes } });
+  });
+  /** @type {[string | undefined, string | undefined, any][]} */
+  const calls = [];
+  /** @type {Record<string, any>} */
+  const answers = {
+    GetDeadLetter: {
+      headers: { 'ce-version': '2' },
+      payloadJson: '{"deviceId":"d"}',
+      payloadBytes: '3',
+      replayable: true,
+    },
+    ReplayDeadLetters: { replayed: [{ outcome: 'REPLAY_OUTCOME_FAILED', cause: 'still broken' }] },
+    DropDeadLetters: { count: 1 },
+  };
+  await page.route('**/console/api/rpc/nodkey.status.v1.DeadLetterService/*', async (route) => {
+    const request = route.request();
+    const method = request.url().split('/').at(-1) ?? '';
+    calls.push([method, request.headers()['x-nodkey-service'], request.postDataJSON()]);
+    await route.fulfill({ json: answers[method] });
+  });
+  await open(page, server, 'overview');
+  const act = async (/** @type {string} */ consumer, /** @type {string} */ action) => {
+    const letterRow = row(page, consumer);
+    await letterRow.scrollIntoViewIfNeeded();
+    // A menu closes when the page scrolls, and the page says that it did in its next frames.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    await choose(letterRow, action);
+  };
+
+  await act('binding_device_retired', 'Show');
+  const shown = dialog(page, 'Dead letter');
+  await expect(shown.getByRole('group', { name: 'Payload' })).toContainText('"deviceId": "d"');
+  await expect(shown).toContainText('cause 1');
+  await shown.getByRole('button', { name: 'Close' }).click();
+  expect(calls.pop()).toEqual(['GetDeadLetter', 'binding', { name: name(one) }]);
+
+  await act('binding_device_retired', 'Replay');
+  await expectToast(page, 'Not replayed: still broken');
+  expect(calls.pop()).toEqual(['ReplayDeadLetters', 'binding', { names: [name(one)] }]);
+
+  await act('notification_device_retired', 'Drop');
+  const question = dialog(page, 'Drop this dead letter?');
+  await question.getByLabel('Note').fill('a test device');
+  letters = [one];
+  await question.getByRole('button', { name: 'Drop' }).click();
+  await expectToast(page, 'Dropped');
+  expect(calls.pop()).toEqual(['DropDeadLetters', 'notification', { names: [name(two)], note: 'a test device' }]);
+  await expect(page.getByRole('table', { name: 'Dead letters' }).getByText(/^cause/)).toHaveText(['cause 1']);
+
+  answers.ReplayDeadLetters = { replayed: [{ outcome: 'REPLAY_OUTCOME_DONE' }] };
+  await page.getByRole('button', { name: 'Replay all' }).click();
+  letters = [];
+  await dialog(page, 'Replay all dead letters?').getByRole('button', { name: 'Replay' }).click();
+  await expectToast(page, 'Replayed');
+  await expect(page.getByRole('table', { name: 'Dead letters' })).toHaveCount(0);
   await page.unrouteAll({ behavior: 'ignoreErrors' });
 });

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod bindings;
 mod credentials;
+mod dead_letters;
 mod deliveries;
 mod devices;
 mod doctor;
@@ -131,6 +132,9 @@ enum Noun {
     /// Webhook deliveries: pending, succeeded and failed
     #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
     Deliveries(deliveries::Verb),
+    /// Dead letters: events that a service gave up
+    #[command(subcommand, after_help = "Example:\n  nodkey admin dead-letters list")]
+    DeadLetters(dead_letters::Verb),
     Replay(replay::Args),
 }
 
@@ -148,6 +152,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             | Noun::Operators(_)
             | Noun::Audit(_)
             | Noun::Keys(_)
+            | Noun::DeadLetters(_)
             | Noun::Replay(_)
     );
     let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
@@ -176,6 +181,7 @@ async fn run_noun(admin: &Admin, data_dir: &DataDir, grpc: &Grpc, noun: Noun) ->
         Noun::Endpoints(verb) => endpoints::run(admin, verb).await,
         Noun::Push(verb) => push::run(admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(admin, verb).await,
+        Noun::DeadLetters(verb) => dead_letters::run(admin, verb).await,
         Noun::Replay(args) => replay::run(admin, args).await,
     }
 }

@@ -303,8 +303,8 @@ impl Worker {
             if self.refused.is_kept(Instant::now()) {
                 let (consumer, message) = (self.consumer.name(), delivery.message());
                 warn!(consumer, event = %message.id, %cause, "event refused");
-                let cause = format!("refused: {cause} ({})", message.id);
-                if let Err(e) = dead_letter::add(&self.db, consumer, &unbelieved(message), &cause, now).await {
+                let why = format!("{cause} ({})", message.id);
+                if let Err(e) = dead_letter::add_refused(&self.db, consumer, &unbelieved(message), &why, now).await {
                     warn!(consumer, error = chain(&e), "a refused event could not be stored");
                 }
             }

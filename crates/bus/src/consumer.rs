@@ -149,6 +149,11 @@ impl Consumer {
         producer(self.subject)
     }
 
+    /// Whether a subject is of the kind of event that this consumer reads.
+    pub(crate) fn reads(&self, subject: &str) -> bool {
+        subject.strip_prefix(self.subject).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     pub(crate) const fn first_pause(&self) -> Duration {
         self.backoff
     }

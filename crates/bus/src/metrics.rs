@@ -21,6 +21,13 @@ pub(crate) static PUBLISHED: OpenCounter<1> = OpenCounter::new("nodkey_events_pu
 pub(crate) static CONSUMED: OpenCounter<2> =
     OpenCounter::new("nodkey_events_consumed_total", ["consumer", "outcome"], "Events that a consumer handled, by outcome.");
 
+/// Dead letters that operators replayed or dropped.
+pub(crate) static LETTERS: OpenCounter<2> = OpenCounter::new(
+    "nodkey_dead_letters_handled_total",
+    ["consumer", "outcome"],
+    "Dead letters that an operator replayed or dropped, by outcome.",
+);
+
 /// For how long an event has been failing.
 pub(crate) static RETRYING: OpenGauge<1> = OpenGauge::new(
     "nodkey_consumer_retrying_seconds",
@@ -33,4 +40,4 @@ pub(crate) static PENDING: OpenGauge<1> =
     OpenGauge::new("nodkey_consumer_pending", ["consumer"], "Events that this consumer has not handled yet.");
 
 /// The metrics of this crate.
-pub static METRICS: List = &[&CONNECTED, &OUTBOX_DEPTH, &OUTBOX_OLDEST, &PUBLISHED, &CONSUMED, &RETRYING, &PENDING];
+pub static METRICS: List = &[&CONNECTED, &OUTBOX_DEPTH, &OUTBOX_OLDEST, &PUBLISHED, &CONSUMED, &LETTERS, &RETRYING, &PENDING];

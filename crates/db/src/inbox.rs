@@ -4,7 +4,7 @@ use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Db, DbError, Tx,
+    Db, DbError, Tx, dead_letter,
     retention::{BATCH, delete_between},
 };
 
@@ -20,8 +20,9 @@ pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timest
     Ok(inserted == 1)
 }
 
-/// Deletes some of the marks that are older than the bus keeps events. Returns how many.
+/// Deletes some of the marks that are older than the bus keeps events, and the dead letters of the same events. Returns how many marks.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
+    dead_letter::settle_before(db, before).await?;
     let oldest = db.query(
         "SELECT MIN(seen_at) AS first, MAX(seen_at) AS last FROM (SELECT seen_at FROM inbox WHERE seen_at < $1 ORDER BY seen_at LIMIT $2) AS oldest",
     );

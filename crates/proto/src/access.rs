@@ -49,6 +49,7 @@ pub const PERSONAL: &[&str] = &[
     "/nodkey.registry.v1.DeviceService/ListDevices",
     "/nodkey.registry.v1.IdentityDocumentService/GetIdentityDocument",
     "/nodkey.registry.v1.IdentityDocumentService/ListIdentityDocuments",
+    "/nodkey.status.v1.DeadLetterService/GetDeadLetter",
     "/nodkey.trusonafication.v1.PromptService/GetPromptBudget",
     "/nodkey.trusonafication.v1.TruCodeService/GetPairing",
     "/nodkey.trusonafication.v1.TrusonaficationService/CountTrusonafications",

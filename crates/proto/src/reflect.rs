@@ -24,6 +24,12 @@ pub fn method(path: &str) -> Option<MethodDescriptor> {
     POOL.get_service_by_name(service)?.methods().find(|method| method.name() == name)
 }
 
+/// Returns the message with this full name.
+#[must_use]
+pub fn message(name: &str) -> Option<MessageDescriptor> {
+    POOL.get_message_by_name(name)
+}
+
 /// Returns the paths of a service's methods whose requests carry a `request_id` and may therefore be repeated.
 pub fn repeatable(service: &str) -> impl Iterator<Item = String> {
     let service = POOL.get_service_by_name(service);
@@ -143,6 +149,23 @@ mod tests {
         let request = PutPushConfigurationRequest { credentials: Some(Credentials::Apns(apns)) };
         let json = to_redacted_json(method.input(), request.encode_to_vec().into()).unwrap();
         assert_eq!(json, r#"{"apns":{"teamId":"T"}}"#);
+    }
+
+    #[test]
+    fn every_event_is_shown_without_what_proves_it() {
+        for (subject, name) in crate::SUBJECTS {
+            let descriptor = message(name).unwrap_or_else(|| panic!("{subject}: there is no {name}"));
+            for field in descriptor.fields() {
+                assert_eq!(["receipt", "result"].contains(&field.name()), is_redacted(&field), "{}", field.full_name());
+            }
+        }
+        let event = crate::trusonafication::v1::TrusonaficationAccepted {
+            trusonafication: Some(crate::trusonafication::v1::Trusonafication { id: "1".into(), ..Default::default() }),
+            receipt: "SIGNED".into(),
+            result: "SIGNED".into(),
+        };
+        let descriptor = message("nodkey.trusonafication.v1.TrusonaficationAccepted").unwrap();
+        assert_eq!(to_redacted_json(descriptor, event.encode_to_vec().into()).unwrap(), r#"{"trusonafication":{"id":"1"}}"#);
     }
 
     #[test]

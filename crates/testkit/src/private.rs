@@ -258,6 +258,14 @@ impl TestNats {
         server.wait().expect("a child of ours");
     }
 
+    /// Deletes everything that the server has stored. Call it after [`TestNats::stop`].
+    ///
+    /// # Panics
+    /// If the data cannot be deleted.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("data")).expect("a folder of ours");
+    }
+
     /// Starts the server again after [`TestNats::stop`], at the same address, with the data it has stored.
     ///
     /// # Panics

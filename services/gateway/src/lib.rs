@@ -1,6 +1,7 @@
 //! The gateway: the HTTP API of phones and backends. It is stateless and reads every fact from the service that owns it.
 
 mod address;
+mod addressee;
 mod auth;
 mod body;
 mod class;

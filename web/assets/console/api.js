@@ -11,7 +11,7 @@ const API = '/console/api';
 /** @typedef {'WAITING' | 'SCANNED' | 'ACCEPTED' | 'REJECTED' | 'EXPIRED' | 'REFUSED'} SignInStatus */
 /** @typedef {{ id: string, services: string[], version?: string, started_at?: string, ready: boolean, problems: string[], metrics: string, dead_letters: DeadLetter[] }} Process Of one that does not answer little is known. */
 /** @typedef {{ consumer: string, event_id: string, subject: string, cause: string, given_up_at: string }} DeadLetter */
-/** @typedef {{ relyingParty?: string, signal?: AbortSignal }} Scope Whom a call acts for, and what ends it. */
+/** @typedef {{ relyingParty?: string, service?: string, signal?: AbortSignal }} Scope Whom a call acts for, which service it is for where any has the method, and what ends it. */
 
 /** Tells, by the event `over`, that the server knows of no session any more. */
 export const session = new EventTarget();
@@ -124,8 +124,9 @@ function isUnanswered(cause) {
  * @param {Record<string, string>} [more] headers
  * @returns {Promise<any>}
  */
-function send(method, message, { relyingParty, signal }, more = {}) {
-  return guarded(call('POST', path(method), { body: message, headers: { ...headers(relyingParty), ...more }, signal }));
+function send(method, message, { relyingParty, service, signal }, more = {}) {
+  const named = { ...headers(relyingParty), ...(service && { 'x-nodkey-service': service }), ...more };
+  return guarded(call('POST', path(method), { body: message, headers: named, signal }));
 }
 
 /**

@@ -63,6 +63,28 @@ export class Page {
   }
 
   /**
+   * Reads from one of the services that all have the method; ends when the view is left.
+   * @param {string} service
+   * @param {string} method
+   * @param {object} message
+   * @returns {Promise<any>}
+   */
+  readAt(service, method, message) {
+    return rpc(method, message, { service, signal: this.signal });
+  }
+
+  /**
+   * Changes something at one of the services that all have the method; goes on when the view is left.
+   * @param {string} service
+   * @param {string} method
+   * @param {object} message
+   * @returns {Promise<any>}
+   */
+  actAt(service, method, message) {
+    return rpc(method, message, { service });
+  }
+
+  /**
    * Changes something by a stream of messages; goes on when the view is left.
    * @param {string} method
    * @param {object[]} messages

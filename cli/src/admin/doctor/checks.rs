@@ -105,7 +105,12 @@ fn dead_letters(subject: &str, letters: usize) -> Check {
         return Check::ok("dead letters", subject, "none");
     }
     let what = if letters == 100 { "100 or more".to_owned() } else { letters.to_string() };
-    Check::warn("dead letters", subject, what, "Repair what their causes say, and send them again: docs/operations/dead-letters.md.")
+    Check::warn(
+        "dead letters",
+        subject,
+        what,
+        "Repair what their causes say, then `nodkey admin dead-letters replay`: docs/operations/dead-letters.md.",
+    )
 }
 
 /// A metric that shows something wrong when it exceeds a limit.

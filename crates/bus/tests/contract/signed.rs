@@ -156,7 +156,7 @@ async fn an_event_that_was_given_up_is_believed_when_it_is_sent_again() {
     while letters().await.is_empty() {
         tokio::task::yield_now().await;
     }
-    // As docs/operations/dead-letters.md says. A server without the stream has forgotten the id, as every server does after two minutes.
+    // By hand, as before there was a command. A server without the stream has forgotten the id, as every server does after two minutes.
     let jetstream = async_nats::jetstream::new(async_nats::connect(nodkey_testkit::nats_url()).await.unwrap());
     jetstream.delete_stream(format!("{}_EVT_REGISTRY", world.prefix)).await.unwrap();
     let copy =

@@ -9,7 +9,7 @@ pub mod confirmation;
 pub mod deployment;
 pub mod fault;
 pub mod metrics;
-mod parties;
+pub mod parties;
 pub mod peers;
 pub mod resolver;
 pub mod service_token;

@@ -20,18 +20,18 @@ const TTL: Duration = Duration::from_hours(1);
 
 /// Asks the registry and caches the answers.
 #[derive(Clone, Debug)]
-pub(super) struct Parties {
+pub(crate) struct Parties {
     registry: Peer,
     known: Cache<RelyingPartyId, ()>,
 }
 
 impl Parties {
-    pub(super) fn new(registry: Peer) -> Self {
+    pub(crate) fn new(registry: Peer) -> Self {
         Self { registry, known: Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build() }
     }
 
     /// Refuses a relying party that does not exist. If the registry cannot be reached, the check is left to the method.
-    pub(super) async fn ensure_known(&self, party: RelyingPartyId) -> Result<(), Status> {
+    pub(crate) async fn ensure_known(&self, party: RelyingPartyId) -> Result<(), Status> {
         if self.known.contains_key(&party) {
             return Ok(());
         }

@@ -17,6 +17,8 @@ pub const OPERATOR_SESSION: &str = "operator/";
 pub const INTERNAL: &str = "internal";
 /// Header with the relying party that an operator acts for.
 pub const RELYING_PARTY_HEADER: &str = "x-nodkey-relying-party";
+/// The header that names at the gateway the service that a call is for, where every service has the method.
+pub const SERVICE_HEADER: &str = "x-nodkey-service";
 /// Lifetime of a token that is signed here, in seconds.
 const LIFETIME: i64 = 30;
 /// Maximum time until a token's expiry, in seconds, so that a stolen one is of little use.

@@ -25,6 +25,7 @@ use super::{
     config::ServerConfig,
     connection::Audience,
     data_dir::DataDir,
+    dead_letters::{DeadLetters, Owner},
     gauges,
     health::{Health, HealthApi},
     lifecycle::Running,
@@ -35,7 +36,7 @@ use super::{
     process::signalled,
     process_status::{Database, Reporter},
     reseal::Resealer,
-    server,
+    server::{self, Own},
     service::{Deps, Parts, Service},
     telemetry,
     tls::{self, TlsFiles},
@@ -211,7 +212,7 @@ impl Embedded {
 
         let mut running = Running::new(bus.clone());
         let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
-        let (mut databases, mut owned) = (Vec::new(), Vec::new());
+        let (mut databases, mut owned, mut letters) = (Vec::new(), Vec::new(), Vec::new());
         let mut limits = self.limits;
         let mut jobs = Vec::new();
         let (mut served, mut passed_on, mut proxied) = (BTreeSet::new(), Vec::new(), false);
@@ -249,6 +250,7 @@ impl Embedded {
             if let Some(db) = db {
                 resealer.add(entry.name.as_str(), &db, parts.sealed);
                 opening.add(entry.name.as_str(), &db, parts.sealed);
+                letters.push(Owner { service: entry.name.as_str(), db: db.clone(), consumers: parts.consumers.clone() });
                 running.consumers(&db, &clock, parts.consumers).await?;
                 owned.extend(entry.migrations.map(|schema| Database { service: entry.name.as_str(), db: db.clone(), schema }));
                 databases.push((entry.name.as_str(), db));
@@ -262,7 +264,9 @@ impl Embedded {
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
         let admission = Admission::new(self.max_calls);
         let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);
-        let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer, api)?;
+        let dead_letters = DeadLetters::new(letters, bus, peers.registry(), &clock);
+        let own = Own { process: reporter, vault: resealer, dead_letters };
+        let all_grpc = server::grpc(all_grpc, authenticator, admission, own, api)?;
         // From here on services can call each other.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event reaches only existing consumers.

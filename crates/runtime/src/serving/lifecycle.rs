@@ -121,6 +121,11 @@ impl Running {
         self.servers.spawn("server", run, &self.failed);
     }
 
+    /// The bus of the process.
+    pub(crate) fn bus(&self) -> Bus {
+        self.bus.clone()
+    }
+
     /// Canceled when the process begins to stop.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.servers.stop.clone()

@@ -4,6 +4,7 @@ mod arguments;
 pub mod config;
 mod connection;
 pub mod data_dir;
+mod dead_letters;
 pub mod embedded;
 mod gauges;
 pub mod given;

@@ -13,6 +13,7 @@ use super::{
     arguments::{Command, help},
     config::{Config, DeploymentConfig, ServerConfig},
     connection::Audience,
+    dead_letters::{DeadLetters, Owner},
     gauges,
     given::Given,
     health::{Health, HealthApi},
@@ -22,7 +23,7 @@ use super::{
     opening::Opening,
     process_status::{Database, Reporter},
     reseal::Resealer,
-    server,
+    server::{self, Own},
     service::{Deps, Service},
     telemetry::{self, LogFormat, Otlp},
     tls,
@@ -169,7 +170,8 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| {
         Channel::remote(name, config.peers.url(name).with_context(|| format!("no service calls {name}"))?, authority.as_deref())
     })?;
-    let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
+    let registry = peers.registry().clone();
+    let authenticator = Authenticator::new(Arc::clone(&deployment), &registry, clock.clone());
     let mut running = Running::new(bus.clone());
     let deps = Deps {
         db: db.clone(),
@@ -198,7 +200,10 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
             let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), true);
-            let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer, api)?;
+            let owner = Owner { service: S::NAME.as_str(), db: db.clone(), consumers: parts.consumers.clone() };
+            let dead_letters = DeadLetters::new(vec![owner], running.bus(), &registry, &clock);
+            let own = Own { process: reporter, vault: resealer, dead_letters };
+            let routes = server::grpc(parts.grpc, authenticator, admission, own, api)?;
             (Audience::Services, routes.merge(server::metrics()))
         }
         _ => (Audience::Public, parts.http.merge(server::public_health(&health, parts.passes_on, parts.proxied))),

@@ -13,12 +13,16 @@ use axum::{
 use nodkey_kernel::{error::Kind, service_key::ServiceName};
 use nodkey_proto::{
     access::{ACCESS, owner},
-    status::v1::{status_service_server::StatusServiceServer, vault_service_server::VaultServiceServer},
+    status::v1::{
+        dead_letter_service_server::DeadLetterServiceServer, status_service_server::StatusServiceServer,
+        vault_service_server::VaultServiceServer,
+    },
 };
 use tokio::sync::Semaphore;
 use tonic::{Status, server::NamedService as _};
 
 use super::{
+    dead_letters::DeadLetters,
     health::{Health, HealthApi},
     measured,
     process_status::Reporter,
@@ -43,13 +47,19 @@ use crate::{
 /// Maximum number of concurrent reflection calls and streams: anyone who reaches the port can open them.
 const OPEN_CALLS: usize = 64;
 
+/// What every process with a database serves for itself.
+pub(crate) struct Own {
+    pub(crate) process: Reporter,
+    pub(crate) vault: Resealer,
+    pub(crate) dead_letters: DeadLetters,
+}
+
 /// gRPC services behind authentication, admission and deadlines, with health and reflection.
 pub(crate) fn grpc(
     services: Router,
     authenticator: Authenticator,
     admission: Admission,
-    process: Reporter,
-    vault: Resealer,
+    own: Own,
     health: HealthApi,
 ) -> anyhow::Result<Router> {
     let described = || {
@@ -60,7 +70,8 @@ pub(crate) fn grpc(
     let reflection = mount(Router::new(), described().build_v1().context("reflection")?);
     // Used by tools from before 2023, and some later ones.
     let reflection = mount(reflection, described().build_v1alpha().context("reflection")?);
-    let services = mount(mount(services, StatusServiceServer::new(process)), VaultServiceServer::new(vault));
+    let services = mount(mount(services, StatusServiceServer::new(own.process)), VaultServiceServer::new(own.vault));
+    let services = mount(services, DeadLetterServiceServer::new(own.dead_letters));
     let open = middleware::from_fn_with_state(Arc::new(Semaphore::new(OPEN_CALLS)), few);
     let open = reflection.layer(open);
     Ok(mount(services, health.server())
@@ -80,7 +91,8 @@ pub(crate) fn public_health(health: &Health, names: Vec<String>, proxied: bool) 
 
 /// The full names of a service's own gRPC services, and of those that every process has.
 pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
-    let everywhere = [StatusServiceServer::<Reporter>::NAME, VaultServiceServer::<Resealer>::NAME];
+    let everywhere =
+        [StatusServiceServer::<Reporter>::NAME, VaultServiceServer::<Resealer>::NAME, DeadLetterServiceServer::<DeadLetters>::NAME];
     let own = ACCESS.iter().filter(move |(path, _)| owner(path) == Some(service)).filter_map(|(path, _)| path.split('/').nth(1));
     own.chain(everywhere).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter()
 }

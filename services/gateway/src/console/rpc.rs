@@ -12,10 +12,7 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
-use nodkey_proto::{
-    access::owner,
-    reflect::{self, MessageDescriptor},
-};
+use nodkey_proto::reflect::{self, MessageDescriptor};
 use nodkey_runtime::{
     Actor, PeerChannel, admission::Class, class_of, confirmation::CONFIRMATION_HEADER, token::RELYING_PARTY_HEADER, waits,
 };
@@ -27,6 +24,7 @@ use tonic::{
 
 use super::{claim::Claim, cookie::Session, messages};
 use crate::{
+    addressee::addressee,
     body::{MAX_MESSAGE, ORDINARY_BODY, Sender, UPLOAD},
     layers::body_under,
     limits::{network::Source, permits::Permit},
@@ -56,7 +54,7 @@ pub async fn call(
     if takes_stream && method.is_server_streaming() {
         return Err(Problem::not_found());
     }
-    let peer = owner(&path).and_then(|owner| state.peers.named(owner)).ok_or_else(Problem::not_found)?;
+    let peer = addressee(&path, &headers).and_then(|service| state.peers.named(service)).ok_or_else(Problem::not_found)?;
     let channel = peer.on_behalf_of(Actor::Operator(session.clone(), tenant(&headers)?));
     let claim = Claim::of(&state, &session, &source)?;
     let (class, sender) = if claim.is_known() {

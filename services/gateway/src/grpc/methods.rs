@@ -8,7 +8,7 @@ use nodkey_proto::{
 use nodkey_runtime::status;
 
 use super::Refusal;
-use crate::metrics::GrpcRefusal;
+use crate::{addressee::is_of_any_service, metrics::GrpcRefusal};
 
 /// The largest message, in bytes.
 const MESSAGE: usize = 64 << 10;
@@ -42,8 +42,8 @@ impl Audience {
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
     pub path: &'static str,
-    /// The service that owns it.
-    pub owner: ServiceName,
+    /// The service that owns it; `None` where the caller names the service.
+    pub owner: Option<ServiceName>,
     /// The callers that it is for.
     pub audience: Audience,
     pub client_streams: bool,
@@ -60,7 +60,7 @@ impl Method {
 }
 
 /// The methods that backends may call, and with `operators` also those for operators. Never those for services alone, nor those that every
-/// process serves for itself.
+/// process serves for itself, except for dead letters.
 pub fn served(operators: bool) -> impl Iterator<Item = Method> {
     let wanted = move |principal: &Principal| match principal {
         Principal::Public | Principal::Backend => true,
@@ -71,10 +71,14 @@ pub fn served(operators: bool) -> impl Iterator<Item = Method> {
     wanted.filter_map(|(path, allow)| {
         let (path, allow) = (*path, *allow);
         let method = reflect::method(path)?;
+        let owner = owner(path);
+        if owner.is_none() && !is_of_any_service(path) {
+            return None;
+        }
         let with_fields = method.input().get_field_by_name("custom_fields_json").is_some();
         Some(Method {
             path,
-            owner: owner(path)?,
+            owner,
             audience: Audience::of(allow),
             client_streams: method.is_client_streaming(),
             server_streams: method.is_server_streaming(),
@@ -103,7 +107,7 @@ mod tests {
         let paths = |operators| served(operators).map(|method| method.path.to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(paths(false), golden(&["backend"]));
         let mut with_operators = golden(&["backend", "auditor", "operator", "owner"]);
-        with_operators.retain(|path| !path.starts_with("/nodkey.status."));
+        with_operators.retain(|path| !path.starts_with("/nodkey.status.") || is_of_any_service(path));
         assert_eq!(paths(true), with_operators);
     }
 

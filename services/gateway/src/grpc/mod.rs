@@ -35,6 +35,7 @@ use self::{
     results::Wait,
 };
 use crate::{
+    addressee::addressee,
     auth::bearer::{Bearer, Unidentified},
     limits::{budget::Charge, network::Source, permits::Permit, shares::Share},
     metrics::{GRPC_FORWARDED, GRPC_REFUSED, GrpcRefusal},
@@ -88,6 +89,8 @@ async fn answer(state: &AppState, method: Method, request: Request) -> Result<Re
     if method.audience == Audience::Operators && !state.operators.include(&parts.headers) {
         return Err((GrpcRefusal::Unknown, no_such_method()));
     }
+    let Some(owner) = addressee(method.path, &parts.headers) else { return Err((GrpcRefusal::Unknown, no_such_method())) };
+    let method = Method { owner: Some(owner), ..method };
     // The caller is identified before any of the body is read.
     let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| (GrpcRefusal::Internal, problem.into_status()))?;
     let bearer = identify(state, method, &parts.headers, &source).await?;
@@ -186,8 +189,9 @@ async fn forward(
     mut request: http::Request<tonic::body::Body>,
     large: &Large,
 ) -> Result<http::Response<tonic::body::Body>, Refusal> {
-    GRPC_FORWARDED.with(method.owner).increment(1);
-    let service = state.peers.named(method.owner).ok_or_else(|| (GrpcRefusal::Unknown, no_such_method()))?;
+    let owner = method.owner.ok_or_else(|| (GrpcRefusal::Unknown, no_such_method()))?;
+    GRPC_FORWARDED.with(owner).increment(1);
+    let service = state.peers.named(owner).ok_or_else(|| (GrpcRefusal::Unknown, no_such_method()))?;
     let calling = Calling::begin(&mut request);
     let answered = service.bare().oneshot(request).await;
     calling.end(answered.as_ref().ok().map(http::Response::headers));

@@ -52,7 +52,7 @@ export function alarms(now) {
   if (now.deadLetters > 0) {
     found.push({
       title: 'There are dead letters',
-      text: 'A consumer gave up an event. The overview lists them with their causes.',
+      text: 'A consumer gave up an event. The overview lists them with their causes, to be replayed or dropped.',
     });
   }
   if (now.pushesRefused > 0) {

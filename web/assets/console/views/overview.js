@@ -130,7 +130,7 @@ export function show(page) {
   ]);
   const showProcesses = unlessSame(processes, (rows) => table('Processes', COLUMNS, rows));
 
-  const showGivenUp = unlessSame(givenUp, deadLettersCard);
+  const showGivenUp = unlessSame(givenUp, (letters) => deadLettersCard(page, letters, () => health.ask()));
   const showFailing = unlessSame(failing, failingNotices);
   let countBefore = health.measurements.at(-1)?.endpointsFailing;
   let reading = new AbortController();
