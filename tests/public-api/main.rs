@@ -42,6 +42,7 @@ macro_rules! sdks {
 
 sdks! {
     server: "sdk/server", "nodkey-server-sdk";
+    mobile: "sdk/mobile", "nodkey-mobile-sdk";
 }
 
 /// The repository.
@@ -59,7 +60,7 @@ fn listed(package: &str) -> String {
     fs::write(&rustdoc, format!("#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec '{}' \"$@\"\n", real.display())).unwrap();
     fs::set_permissions(&rustdoc, fs::Permissions::from_mode(0o755)).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["rustdoc", "--locked", "--lib", "--package", package, "--target-dir"]).arg(target);
+    cargo.args(["rustdoc", "--locked", "--lib", "--all-features", "--package", package, "--target-dir"]).arg(target);
     cargo.args(["--", "-Zunstable-options", "--output-format=json", "--cap-lints=allow"]);
     let output = cargo.env("RUSTDOC", &rustdoc).current_dir(top()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
