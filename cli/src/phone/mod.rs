@@ -232,3 +232,48 @@ fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Re
     }
     show(json, &record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_registration_is_what_its_provider_gave_and_what_is_missing_is_named() {
+        let read = |provider: &str, details: &str| registration(provider, &object(details).unwrap());
+        let token = || "d:1".to_owned();
+        let endpoint = || "https://up.example.com/ada".to_owned();
+        let keys = || WebPushKeys::new("p", "a");
+        for (provider, details, expected) in [
+            ("apns", r#"{"token": "d:1"}"#, Some(PushRegistration::Apns { token: token() })),
+            ("fcm", r#"{"token": "d:1"}"#, Some(PushRegistration::Fcm { token: token() })),
+            (
+                "webpush",
+                r#"{"endpoint": "https://up.example.com/ada", "keys": {"p256dh": "p", "auth": "a"}, "expirationTime": null}"#,
+                Some(PushRegistration::WebPush { endpoint: endpoint(), keys: keys() }),
+            ),
+            (
+                "unifiedpush",
+                r#"{"endpoint": "https://up.example.com/ada", "keys": {"p256dh": "p", "auth": "a"}}"#,
+                Some(PushRegistration::UnifiedPush { endpoint: endpoint(), keys: Some(keys()) }),
+            ),
+            (
+                "unifiedpush",
+                r#"{"endpoint": "https://up.example.com/ada"}"#,
+                Some(PushRegistration::UnifiedPush { endpoint: endpoint(), keys: None }),
+            ),
+            ("off", "{}", None),
+        ] {
+            assert_eq!(read(provider, details).unwrap(), expected, "{provider} {details}");
+        }
+        for (provider, details, missing) in [
+            ("apns", "{}", "token"),
+            ("fcm", r#"{"token": 1}"#, "token"),
+            ("unifiedpush", "{}", "endpoint"),
+            ("webpush", r#"{"endpoint": "https://up.example.com/ada"}"#, "p256dh"),
+            ("unifiedpush", r#"{"endpoint": "https://up.example.com/ada", "keys": {"p256dh": "p"}}"#, "auth"),
+        ] {
+            let error = read(provider, details).unwrap_err().to_string();
+            assert!(error.contains(missing), "{provider} {details}: {error}");
+        }
+    }
+}
