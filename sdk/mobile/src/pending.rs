@@ -172,7 +172,7 @@ impl Reader<'_> {
         let reason = match self.keys.verify(self.transport, verify).await? {
             // It expired in transit. It does not affect the others.
             Err(ChallengeError::Expired) => return Ok(None),
-            Err(reason) => Untrusted::from_kernel(&reason),
+            Err(reason) => Untrusted::from_kernel(reason),
             Ok(challenge) if id != challenge.jti => Untrusted::Mismatch,
             Ok(challenge) => {
                 let self_started = self_started.unwrap_or_default();

@@ -266,7 +266,7 @@ impl Phone {
         let Inner { transport, signer, trusted, .. } = &*self.0;
         let payload = trucode::payload(scanned)?;
         let claims = trusted.verify(transport, |keys| trucode::verify(&payload, keys)).await?;
-        let claims = claims.map_err(|reason| Error::untrusted(Untrusted::from_kernel(&reason)))?;
+        let claims = claims.map_err(|reason| Error::untrusted(Untrusted::from_kernel(reason)))?;
         if claims.exp <= transport.now().as_micros() / 1_000 {
             return Err(Failure::Expired("the code has expired; scan the current one").into());
         }

@@ -226,7 +226,7 @@ impl TransferAct {
 }
 
 impl Untrusted {
-    pub(crate) const fn from_kernel(error: &ChallengeError) -> Self {
+    pub(crate) const fn from_kernel(error: ChallengeError) -> Self {
         match error {
             ChallengeError::UnknownKey => Self::UnknownKey,
             ChallengeError::Issuer => Self::OtherGateway,

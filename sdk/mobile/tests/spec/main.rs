@@ -153,7 +153,7 @@ impl App<'_> {
                     self.log.add(json!({"closed": id.as_str()}));
                 }
                 Ok(PhoneEvent::Untrusted { id, reason }) => {
-                    self.log.add(json!({"untrusted": {"id": id.as_str(), "reason": reason_of(reason)}}))
+                    self.log.add(json!({"untrusted": {"id": id.as_str(), "reason": reason_of(reason)}}));
                 }
                 Ok(PhoneEvent::Synced) => {
                     self.open.sort_by(|one, other| one.turn().cmp(&other.turn()));
