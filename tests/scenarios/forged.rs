@@ -7,7 +7,6 @@ use nodkey_db::{
 };
 use nodkey_kernel::{
     id::RelyingPartyId,
-    random::Random,
     service_key::{ServiceKey, ServiceName},
     time::Clock,
 };
@@ -31,14 +30,14 @@ async fn publish(topology: &Topology, key: Option<&ServiceKey>, event: &Trusonaf
     let database = TestDatabase::sqlite();
     let db = Db::connect(&DbConfig::new(database.url())).await.unwrap();
     db.migrate(&Migrations { postgres: &[], sqlite: &[] }).await.unwrap();
-    let (clock, random) = (Clock::system(), Random::system());
+    let clock = Clock::system();
     let mut tx = db.begin().await.unwrap();
     let context = EventContext { now: clock.now(), version: 2, relying_party: party };
     outbox::add(&mut tx, event, &context).await.unwrap();
     tx.commit().await.unwrap();
     let config = BusConfig { url: topology.plan.nats.clone(), prefix: topology.plan.prefix.clone(), ..BusConfig::default() };
     let keys = topology.plan.keys.of_services().iter().collect();
-    let identity = key.map(|key| Identity { key: key.clone(), keys: std::sync::Arc::new(keys), clock: nodkey_kernel::time::Clock::system() });
+    let identity = key.map(|key| Identity { key: key.clone(), keys: std::sync::Arc::new(keys), clock: clock.clone() });
     let bus = Bus::connect_as(&config, identity).await.unwrap();
     let stop = CancellationToken::new();
     let relaying = tokio::spawn(relay("trusonafication", bus, db.clone(), clock, stop.clone()));

@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use nodkey_client::{AuthenticatedChannel, Endpoints, ServiceName};
 use nodkey_db::{Db, DbConfig, Message, dead_letter};
 use nodkey_kernel::{id::RelyingPartyId, random::Random, time::Clock};
 use nodkey_mobile_sdk::Decision;
@@ -16,7 +17,6 @@ use nodkey_proto::{
     },
     trusonafication::v1::{ReplayEndsRequest, replay_service_client::ReplayServiceClient},
 };
-use nodkey_server_sdk::{AuthenticatedChannel, Endpoints, ServiceName};
 use nodkey_testkit::{TestNats, TestPostgres};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -82,10 +82,10 @@ async fn an_operator_shows_replays_and_drops_dead_letters_of_five_processes() {
 async fn shows_replays_and_drops(world: &World, db: &Db) {
     let tenant = world.tenant().await;
     let (ada, bob) = (tenant.active("ada").await, tenant.active("bob").await);
-    let done = letter(db, &tenant.id, ada.device_identifier(), "broken then").await;
-    let dropped = letter(db, &tenant.id, bob.device_identifier(), "of no use").await;
+    let done = letter(db, &tenant.id, ada.device_identifier().as_str(), "broken then").await;
+    let dropped = letter(db, &tenant.id, bob.device_identifier().as_str(), "of no use").await;
     let stranger = RelyingPartyId::generate(Clock::system().now(), &Random::system()).to_string();
-    let nobodys = letter(db, &stranger, ada.device_identifier(), "whose?").await;
+    let nobodys = letter(db, &stranger, ada.device_identifier().as_str(), "whose?").await;
     let mut client = letters(world);
 
     let request = ListDeadLettersRequest { service: "binding".into(), ..ListDeadLettersRequest::default() };
@@ -97,7 +97,7 @@ async fn shows_replays_and_drops(world: &World, db: &Db) {
 
     let shown = client.get_dead_letter(GetDeadLetterRequest { name: Some(done.clone()) }).await.unwrap().into_inner();
     let payload: Value = serde_json::from_str(&shown.payload_json).unwrap();
-    assert_eq!(payload, json!({"deviceId": ada.device_identifier()}));
+    assert_eq!(payload, json!({"deviceId": ada.device_identifier().as_str()}));
     assert_eq!(shown.headers.iter().collect::<Vec<_>>(), [(&"ce-version".to_owned(), &"2".to_owned())], "and no signature");
     assert!(shown.replayable);
 
@@ -136,7 +136,7 @@ async fn the_same_letter_replayed_at_both_replicas_at_once_has_one_effect() {
     let mut names = Vec::new();
     for n in 0..10 {
         let phone = tenant.active(&format!("user {n}")).await;
-        names.push(letter(&db, &tenant.id, phone.device_identifier(), "no").await);
+        names.push(letter(&db, &tenant.id, phone.device_identifier().as_str(), "no").await);
     }
     let (one, other) = tokio::join!(replay(&replicas[0], &names), replay(&replicas[1], &names));
     for (one, other) in one.iter().zip(&other) {
@@ -157,7 +157,7 @@ async fn operators_who_signed_in_reach_the_dead_letters_of_the_service_that_they
     let tenant = world.tenant().await;
     let db = connect(&topology.plan.url("binding")).await;
     let phone = tenant.active("ada").await;
-    let name = letter(&db, &tenant.id, phone.device_identifier(), "no").await;
+    let name = letter(&db, &tenant.id, phone.device_identifier().as_str(), "no").await;
     let (operator, auditor) = (enrolled(world, "operator", Role::Operator).await.0, enrolled(world, "auditor", Role::Auditor).await.0);
     let path = |method: &str| format!("/console/api/rpc/nodkey.status.v1.DeadLetterService/{method}");
     let call = async |who: &SoftPhone, service: Option<&str>, method: &str, message: Value| {
@@ -203,7 +203,7 @@ async fn the_command_lists_replays_the_oldest_first_and_says_by_its_exit_code_wh
     let world = &topology.world;
     let tenant = world.tenant().await;
     let (ada, db) = (tenant.active("ada").await, connect(&topology.plan.url("binding")).await);
-    let first = letter(&db, &tenant.id, ada.device_identifier(), "no").await;
+    let first = letter(&db, &tenant.id, ada.device_identifier().as_str(), "no").await;
     let second = letter(&db, "nobody", "d", "no").await;
     let word = |name: &DeadLetterName| format!("{}/{}", name.consumer, name.event_id);
     let listed = json_of(&admin(world, &["dead-letters", "list", "--page-size", "1"]));
@@ -212,7 +212,7 @@ async fn the_command_lists_replays_the_oldest_first_and_says_by_its_exit_code_wh
     let listed = json_of(&admin(world, &["dead-letters", "list", "--page-size", "1", "--page-token", token]));
     assert_eq!(listed["items"][0]["letter"], word(&first));
     let shown = json_of(&admin(world, &["dead-letters", "show", &word(&first)]));
-    assert_eq!(shown["payload"]["deviceId"], ada.device_identifier());
+    assert_eq!(shown["payload"]["deviceId"], ada.device_identifier().as_str());
     assert_eq!(admin(world, &["dead-letters", "replay"]).status.code(), Some(2), "neither named nor --all");
     let replayed = admin(world, &["dead-letters", "replay", "--all"]);
     assert_eq!(replayed.status.code(), Some(1), "one stays");
@@ -230,7 +230,7 @@ async fn the_command_lists_replays_the_oldest_first_and_says_by_its_exit_code_wh
 
 /// Accepts a login. Returns its id.
 async fn accept(tenant: &Tenant, phone: &SoftPhone, callback: Option<&str>) -> String {
-    let new = callback.into_iter().fold(log_in("ada"), nodkey_server_sdk::NewTrusonafication::callback_url);
+    let new = callback.into_iter().fold(log_in("ada"), nodkey_client::NewTrusonafication::callback_url);
     let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
     phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
     id

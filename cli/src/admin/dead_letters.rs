@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_client::{Error, ServiceName};
 use nodkey_kernel::time::Timestamp;
 use nodkey_proto::{
     convert::timestamp,
@@ -13,7 +14,6 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::token::SERVICE_HEADER;
-use nodkey_server_sdk::{Error, ServiceName};
 use serde_json::{Value, json};
 use tonic::{Request, metadata::MetadataValue};
 

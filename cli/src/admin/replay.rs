@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
+use nodkey_client::ServiceName;
 use nodkey_kernel::time::Timestamp;
 use nodkey_proto::{
     convert::timestamp,
     trusonafication::v1::{ReplayEndsRequest, replay_service_client::ReplayServiceClient},
 };
-use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 use tonic::Request;
 

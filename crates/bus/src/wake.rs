@@ -33,13 +33,7 @@ pub(crate) struct Kind {
 
 /// The kinds.
 pub(crate) const KINDS: &[Kind] = &[
-    Kind {
-        name: "device",
-        topics: "device.>",
-        publisher: ServiceName::Trusonafication,
-        listeners: &[ServiceName::Gateway],
-        singly: false,
-    },
+    Kind { name: "device", topics: "device.>", publisher: ServiceName::Trusonafication, listeners: &[ServiceName::Gateway], singly: false },
     Kind {
         name: "trusonafication",
         topics: "trusonafication.>",
@@ -60,6 +54,13 @@ pub(crate) const KINDS: &[Kind] = &[
         topics: "trucode.>",
         publisher: ServiceName::Trusonafication,
         listeners: &[ServiceName::Gateway],
+        singly: false,
+    },
+    Kind {
+        name: "relying_parties",
+        topics: "relying_parties",
+        publisher: ServiceName::Registry,
+        listeners: &[ServiceName::Trusonafication],
         singly: false,
     },
     Kind {

@@ -69,6 +69,18 @@ impl Entry {
             created_at: context.now,
         }
     }
+
+    /// Appends `INSERT INTO outbox … SELECT …`, which a condition may follow. Once it is executed, [`inserted`] has to be called.
+    #[must_use]
+    pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
+        query
+            .push("INSERT INTO outbox (id, subject, payload, headers, created_at) SELECT ")
+            .push_bind(self.id)
+            .and_bind(self.subject.as_str())
+            .and_bind(self.payload.clone())
+            .and_bind(self.headers.as_str())
+            .and_bind(self.created_at)
+    }
 }
 
 /// Writes an event, to be sent once the transaction is committed.
@@ -81,20 +93,6 @@ pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
     entry.push_insert(tx.query("")).execute().await?;
     inserted(tx);
     Ok(())
-}
-
-impl Entry {
-    /// Appends `INSERT INTO outbox … SELECT …`, which a condition may follow. Once it is executed, [`inserted`] has to be called.
-    #[must_use]
-    pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
-        query
-            .push("INSERT INTO outbox (id, subject, payload, headers, created_at) SELECT ")
-            .push_bind(self.id)
-            .and_bind(self.subject.as_str())
-            .and_bind(self.payload.clone())
-            .and_bind(self.headers.as_str())
-            .and_bind(self.created_at)
-    }
 }
 
 /// Sends an entry that a statement of the caller wrote, once the transaction is committed.

@@ -33,7 +33,7 @@ pub(super) fn observer(counts: &Arc<Counts>) -> impl Observer + use<> {
         last: None,
         pings: 0,
         statements: HashMap::new(),
-        portal: String::new(),
+        portal: Statement::default(),
         running: VecDeque::new(),
         wrote: false,
     }
@@ -61,11 +61,11 @@ struct Connection {
     /// Pings since then, which count under the next statement.
     pings: u32,
     /// The texts of prepared statements, by name.
-    statements: HashMap<String, String>,
+    statements: HashMap<String, Statement>,
     /// The text of the last bound statement.
-    portal: String,
+    portal: Statement,
     /// The texts of statements that were executed and are not yet complete.
-    running: VecDeque<String>,
+    running: VecDeque<Statement>,
     /// Whether the transaction has changed rows.
     wrote: bool,
 }
@@ -116,9 +116,9 @@ impl Connection {
                 role.rsplit('_').next().unwrap_or_default().clone_into(&mut self.role);
             }
             b'P' => {
-                let (name, text) = (string(), shortened(&string()));
-                self.since_sync = Some(text.clone());
-                self.statements.insert(name, text);
+                let (name, statement) = (string(), Statement::new(&string()));
+                self.since_sync = Some(statement.text.clone());
+                self.statements.insert(name, statement);
             }
             b'B' => {
                 let (_, name) = (string(), string());
@@ -126,7 +126,7 @@ impl Connection {
             }
             b'E' => self.statement(self.portal.clone()),
             b'Q' => {
-                self.statement(shortened(&string()));
+                self.statement(Statement::new(&string()));
                 self.round_trip();
             }
             b'S' => self.round_trip(),
@@ -134,14 +134,15 @@ impl Connection {
         }
     }
 
-    fn statement(&mut self, text: String) {
+    fn statement(&mut self, statement: Statement) {
+        let text = statement.text.clone();
         self.count("statements", &text);
         for _ in 0..std::mem::take(&mut self.pings) {
             self.count("round_trips", &text);
         }
         self.since_sync = Some(text.clone());
-        self.last = Some(text.clone());
-        self.running.push_back(text);
+        self.last = Some(text);
+        self.running.push_back(statement);
     }
 
     fn round_trip(&mut self) {
@@ -166,10 +167,8 @@ impl Connection {
         match kind {
             b'C' => {
                 let tag = String::from_utf8_lossy(body.strip_suffix(&[0]).unwrap_or(body));
-                let text = self.running.pop_front().unwrap_or_default();
-                // A SELECT may change rows in a WITH.
-                let changed = WRITES.iter().any(|write| tag.starts_with(write)) && !tag.ends_with(" 0")
-                    || text.starts_with("WITH") && WRITES.iter().any(|write| text.contains(write));
+                let writes = self.running.pop_front().unwrap_or_default().writes_within;
+                let changed = WRITES.iter().any(|write| tag.starts_with(write)) && !tag.ends_with(" 0") || writes;
                 self.wrote = tag != "ROLLBACK" && (self.wrote || changed);
             }
             b'E' => self.running.clear(),
@@ -180,9 +179,21 @@ impl Connection {
     }
 }
 
-fn shortened(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().take(TEXT).collect()
+/// A statement as it was sent.
+#[derive(Clone, Debug, Default)]
+struct Statement {
+    /// The beginning of its text.
+    text: String,
+    /// Whether it is a SELECT that may change rows in a WITH.
+    writes_within: bool,
+}
+
+impl Statement {
+    fn new(text: &str) -> Self {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let writes_within = words.starts_with("WITH") && WRITES.iter().any(|write| words.contains(write));
+        Self { text: words.chars().take(TEXT).collect(), writes_within }
+    }
 }
 
 /// Splits a stream into messages.
@@ -271,6 +282,16 @@ mod tests {
         let each = ["BEGIN", "INSERT INTO t VALUES ($1)", "COMMIT"];
         let expected = each.iter().flat_map(|text| [(format!("round_trips test {text}"), 1), (format!("statements test {text}"), 1)]);
         assert_eq!(counts.snapshot(), expected.chain([("commits test".to_owned(), 1)]).collect());
+    }
+
+    #[test]
+    fn a_select_that_writes_within_is_a_commit_however_late_in_its_text() {
+        let counts = Arc::new(Counts::default());
+        let mut connection = begun(&counts);
+        let text = format!("WITH free AS (SELECT {} FOR UPDATE), changed AS (UPDATE t SET a = 1) SELECT 1\0", "id, ".repeat(TEXT));
+        connection.sent(&message(b'Q', text.as_bytes()));
+        connection.received(&[message(b'C', b"SELECT 1\0"), message(b'Z', b"I")].concat());
+        assert_eq!(counts.snapshot().get("commits test"), Some(&1));
     }
 
     #[test]

@@ -47,7 +47,6 @@ pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// Codes for a missing consumer: its stream is missing, or the consumer itself is.
 const MISSING: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
 
-
 /// A connection to NATS.
 #[derive(Debug)]
 pub struct Nats {

@@ -113,7 +113,8 @@ async fn subscriptions(world: &World) -> Vec<String> {
     connection.read_to_string(&mut answer).await.unwrap();
     let prefix = format!("{}.wake.", world.prefix);
     let subjects = answer.lines().filter_map(|line| line.trim().strip_prefix("\"subject\": \"")?.split('"').next());
-    let mut found: Vec<_> = subjects.filter_map(|subject| subject.strip_prefix(&prefix)).map(|topics| topics.replace(r"\u003e", ">")).collect();
+    let mut found: Vec<_> =
+        subjects.filter_map(|subject| subject.strip_prefix(&prefix)).map(|topics| topics.replace(r"\u003e", ">")).collect();
     found.sort();
     found
 }

@@ -155,7 +155,8 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
     let vault = config.deployment.vault()?.map(Arc::new);
     let deployment = Arc::new(Deployment { serves_tls: tls.is_some(), ..config.deployment.into_deployment(S::NAME)? });
-    let identity = deployment.service_key.clone().map(|key| Identity { key, keys: Arc::new(deployment.service_keys.clone()), clock: clock.clone() });
+    let identity =
+        deployment.service_key.clone().map(|key| Identity { key, keys: Arc::new(deployment.service_keys.clone()), clock: clock.clone() });
     let bus = Bus::connect_as(&config.bus, identity).await?;
     let db = match (S::migrations(), config.db) {
         (None, _) => None,

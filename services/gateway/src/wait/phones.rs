@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::future::{pending as never, select_all};
 use nodkey_bus::Listener;
 use nodkey_kernel::{backoff::jittered, id::DeviceId};
-use nodkey_proto::trusonafication::v1::{ListPendingRequest, PendingTrusonafication};
+use nodkey_proto::trusonafication::v1::{DeviceUpdate, ListPendingRequest, PendingTrusonafication, device_update};
 use nodkey_runtime::{backoff::backoff, status::is_passing};
+use prost::Message as _;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -21,6 +22,9 @@ use crate::{
 /// How long an event stream is held, approximately. Then the phone reconnects, proves itself again, and may reach another gateway.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
+/// How many trusonafications a phone shows at most, as its owner lists them.
+const MOST_SHOWN: usize = 20;
+
 /// A phone that waits.
 pub struct Waiting {
     state: AppState,
@@ -32,10 +36,12 @@ pub struct Waiting {
 }
 
 /// Why a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Woken {
     /// There may be something new to read.
     Look,
+    /// This is new.
+    Updated(Vec<device_update::Update>),
     /// The time is up.
     Late,
     /// A newer wait of the same device replaced this one.
@@ -83,6 +89,11 @@ impl Waiting {
         while found.is_empty() {
             match self.woken(end.saturating_duration_since(Instant::now())).await {
                 Woken::Look => found = self.look(end).await?,
+                // There was nothing before, so that nothing of it has ended.
+                Woken::Updated(updates) => {
+                    found = updates.into_iter().filter_map(created).collect();
+                    self.state.given.note(&self.phone.device, &found);
+                }
                 Woken::Late | Woken::Stopping => break,
                 Woken::Replaced => return Err(permits::replaced()),
             }
@@ -104,11 +115,39 @@ impl Waiting {
     /// Returns the next update. `None` when the stream is over: at `end`, when a newer wait of the device replaced this one, when this
     /// gateway is to stop, or when the phone may see nothing any more.
     pub async fn next(&mut self, end: Instant) -> Option<Update> {
-        if self.woken(end.saturating_duration_since(Instant::now())).await != Woken::Look {
-            return None;
+        match self.woken(end.saturating_duration_since(Instant::now())).await {
+            Woken::Updated(updates) if self.shown.len() + updates.len() < MOST_SHOWN => Some(self.take(updates)),
+            // Of more than are shown, those that were shown first stand aside for others.
+            Woken::Look | Woken::Updated(_) => {
+                let pending = self.look(end).await.ok()?;
+                Some(self.show(pending))
+            }
+            Woken::Late | Woken::Replaced | Woken::Stopping => None,
         }
-        let pending = self.look(end).await.ok()?;
-        Some(self.show(pending))
+    }
+
+    /// Takes what is new into what the phone shows.
+    fn take(&mut self, updates: Vec<device_update::Update>) -> Update {
+        let mut update = Update { new: Vec::new(), closed: Vec::new() };
+        for one in updates {
+            match one {
+                device_update::Update::Created(pending) if self.shown.iter().all(|(id, _)| *id != pending.id) => {
+                    self.shown.push(self.shown_one(&pending.id));
+                    update.new.push(pending);
+                }
+                device_update::Update::Created(_) => {}
+                device_update::Update::EndedId(ended) => {
+                    update.closed.extend(self.shown.extract_if(.., |(id, _)| *id == ended).map(|(id, _)| id));
+                    update.new.retain(|pending| pending.id != ended);
+                }
+            }
+        }
+        self.state.given.note(&self.phone.device, &update.new);
+        update
+    }
+
+    fn shown_one(&self, id: &str) -> (String, Listener) {
+        (id.to_owned(), self.state.bus.listen(&shown_topic(id)))
     }
 
     /// Reads the pending trusonafications. While the service is away, tries again until `end`: its restart does not end the wait.
@@ -126,7 +165,7 @@ impl Waiting {
                 return Err(status.into());
             }
             match self.woken(pause).await {
-                Woken::Look | Woken::Late => {}
+                Woken::Look | Woken::Updated(_) | Woken::Late => {}
                 Woken::Replaced => return Err(permits::replaced()),
                 Woken::Stopping => return Err(status.into()),
             }
@@ -138,7 +177,8 @@ impl Waiting {
         let is_there = |id: &str| pending.iter().any(|pending| pending.id == id);
         let closed: Vec<_> = self.shown.extract_if(.., |(id, _)| !is_there(id)).map(|(id, _)| id).collect();
         let new: Vec<_> = pending.into_iter().filter(|pending| self.shown.iter().all(|(id, _)| *id != pending.id)).collect();
-        self.shown.extend(new.iter().map(|pending| (pending.id.clone(), self.state.bus.listen(&shown_topic(&pending.id)))));
+        let shown: Vec<_> = new.iter().map(|pending| self.shown_one(&pending.id)).collect();
+        self.shown.extend(shown);
         Update { new, closed }
     }
 
@@ -151,7 +191,7 @@ impl Waiting {
             select_all(shown).await;
         };
         tokio::select! {
-            _ = self.listener.notified() => Woken::Look,
+            woken = self.listener.notified() => of(woken),
             () = gone => Woken::Look,
             () = tokio::time::sleep(limit) => Woken::Late,
             () = self.permit.replaced() => Woken::Replaced,
@@ -163,6 +203,20 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         WAITING_PHONES.decrement(1);
+    }
+}
+
+/// What a device was woken for. What this release cannot read is read from its owner.
+fn of(woken: nodkey_bus::Woken) -> Woken {
+    let nodkey_bus::Woken::With(payloads) = woken else { return Woken::Look };
+    let updates = payloads.into_iter().map(|payload| DeviceUpdate::decode(payload).ok()?.update).collect();
+    Option::map_or(updates, Woken::Look, Woken::Updated)
+}
+
+fn created(update: device_update::Update) -> Option<PendingTrusonafication> {
+    match update {
+        device_update::Update::Created(pending) => Some(pending),
+        device_update::Update::EndedId(_) => None,
     }
 }
 

@@ -117,7 +117,7 @@ impl App {
                 trusonafication: Some(convert::message(&asked)),
                 match_number: asked.ask.number_match.as_ref().map(|m| m.number.clone()).unwrap_or_default(),
             };
-            let (update, response) = (self.update(&asked, None), request.as_ref().map(|request| request.seal(&answers, &answer)));
+            let (update, response) = (Self::created(&asked, &challenge), request.as_ref().map(|request| request.seal(&answers, &answer)));
             let (max, event, response) = (self.config.max_pending, &update.entry, response.as_ref());
             if !store::insert(&mut tx, &store::New { t: &asked, challenge: &challenge, max, event, response }).await? {
                 tx.rollback().await?;

@@ -17,6 +17,7 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Tx,
@@ -31,9 +32,11 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    convert::timestamp,
     registry::v1::{ListIdentityDocumentsRequest, identity_document_service_client::IdentityDocumentServiceClient},
     trusonafication::v1::{
-        TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated, TrusonaficationExpired, TrusonaficationRejected,
+        DeviceUpdate, PendingTrusonafication, TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated,
+        TrusonaficationExpired, TrusonaficationRejected, device_update,
     },
 };
 use nodkey_runtime::{
@@ -43,6 +46,7 @@ use nodkey_runtime::{
     status::PeerError,
 };
 use nodkey_trace::{Following, SpanKind};
+use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
 pub use budget::Patience;
@@ -95,7 +99,8 @@ pub struct App {
 /// What is published about a change: an event and wakes.
 struct Update {
     entry: Entry,
-    topics: Vec<String>,
+    /// Those to wake: with what changed, where they need not read it then.
+    wakes: Vec<(String, Option<Bytes>)>,
     relying_party: RelyingPartyId,
     status: Status,
     /// How long the trusonafication was in progress.
@@ -291,25 +296,37 @@ impl App {
             return Ok(false);
         }
         self.write_budget(tx, ended, budget).await?;
-        self.announce(tx, ended, Some(ending)).await?;
+        self.publish(tx, &Self::ended(ended, ending)).await?;
         Ok(true)
     }
 
-    /// Publishes a change, in its transaction.
-    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>) -> Result<(), Error> {
-        self.publish(tx, &self.update(t, ending)).await
+    /// What is published when a trusonafication is created.
+    fn created(t: &Trusonafication, challenge: &str) -> Update {
+        let created = PendingTrusonafication {
+            id: t.id.to_string(),
+            challenge: challenge.to_owned(),
+            expires_at: Some(timestamp(t.ask.expires_at)),
+            self_started: t.is_self_started(),
+        };
+        Self::update(t, Ending::default(), device_update::Update::Created(created))
     }
 
-    /// What is published about a change.
-    fn update(&self, t: &Trusonafication, ending: Option<Ending>) -> Update {
-        let entry = Self::entry(t, ending.unwrap_or_default());
-        let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
-        topics.push(all_topic(t.relying_party));
+    /// What is published when a trusonafication ends.
+    fn ended(t: &Trusonafication, ending: Ending) -> Update {
+        Self::update(t, ending, device_update::Update::EndedId(t.id.to_string()))
+    }
+
+    fn update(t: &Trusonafication, ending: Ending, update: device_update::Update) -> Update {
+        let entry = Self::entry(t, ending);
+        let mut wakes = Vec::with_capacity(t.told.len() + 2);
         if t.is_terminal() {
-            topics.insert(0, topic(t.id));
+            wakes.push((topic(t.id), None));
         }
+        let update = Bytes::from(DeviceUpdate { update: Some(update) }.encode_to_vec());
+        wakes.extend(t.told.iter().map(|device| (format!("device.{device}"), Some(update.clone()))));
+        wakes.push((all_topic(t.relying_party), None));
         let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
-        Update { entry, topics, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
+        Update { entry, wakes, relying_party: t.relying_party, status, waited, wrong_number: t.has_wrong_number() }
     }
 
     /// The event of a change. Made again from the row of an ended trusonafication it is the same event, with the same id.
@@ -340,7 +357,7 @@ impl App {
 
     /// Wakes those who wait for a change, and counts it, once the transaction is committed.
     fn notify(&self, tx: &mut Tx, update: &Update) {
-        let (bus, status, waited, topics) = (self.bus.clone(), update.status, update.waited, update.topics.clone());
+        let (bus, status, waited, wakes) = (self.bus.clone(), update.status, update.waited, update.wakes.clone());
         let (wrong_number, party, measures) = (update.wrong_number, update.relying_party, self.measures.clone());
         tx.after_commit(move || {
             if wrong_number {
@@ -348,8 +365,11 @@ impl App {
             }
             measures.record(party, status, waited);
             tokio::spawn(async move {
-                for topic in topics {
-                    bus.wake(&topic).await;
+                for (topic, update) in wakes {
+                    match update {
+                        Some(update) => bus.wake_with(&topic, update).await,
+                        None => bus.wake(&topic).await,
+                    }
                 }
             });
         });

@@ -71,7 +71,7 @@ impl App {
                 };
                 let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
                 let receipt = ending.receipt.clone();
-                let update = self.update(&answered, Some(ending));
+                let update = Self::ended(&answered, ending);
                 Answered { device, answer, changed: answered, receipt, update }
             };
             let written = match begin(place, &self.clock, said).await {

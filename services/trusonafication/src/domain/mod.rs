@@ -231,6 +231,16 @@ impl Trusonafication {
         !matches!(self.state, State::InProgress)
     }
 
+    /// Whether the user started it, with a code. What targets a user never counts as that: other devices would show it first as well.
+    #[must_use]
+    pub const fn is_self_started(&self) -> bool {
+        match self.ask.target {
+            Target::TruCode(_) => true,
+            Target::Device(_) => matches!(self.way, Way::Own),
+            Target::User(_) => false,
+        }
+    }
+
     /// Whether it is past its expiry but still in progress.
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {

@@ -146,7 +146,7 @@ impl World {
         let mut tx = self.db.begin().await.unwrap();
         // The insert is not its only statement.
         tx.query("SELECT 1 AS one").fetch_one().await.unwrap();
-        let event = self.app.update(&t, None).entry;
+        let event = App::created(&t, "challenge").entry;
         let new = store::New { t: &t, challenge: "challenge", max: u32::MAX, event: &event, response: None };
         assert!(store::insert(&mut tx, &new).await.unwrap());
         let end = tx.query("UPDATE trusonafication SET status = $1 WHERE id = $2");

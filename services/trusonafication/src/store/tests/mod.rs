@@ -13,7 +13,7 @@ use nodkey_db::{
 };
 use nodkey_kernel::{
     challenge::Decision,
-    id::{BindingId, DeviceId, EventId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    id::{BindingId, DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
     jose::{Algorithm, PrivateKey, jws},
     level::Level,
     random::Random,
@@ -34,12 +34,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 fn event(t: &Trusonafication) -> Entry {
-    let context = EventContext {
-        id: EventId::generate(t.updated_at, &Random::system()),
-        now: t.updated_at,
-        version: t.version,
-        relying_party: t.relying_party,
-    };
+    let context = EventContext { now: t.updated_at, version: t.version, relying_party: t.relying_party };
     Entry::new(&TrusonaficationCanceled { trusonafication: None, receipt: String::new() }, &context)
 }
 
