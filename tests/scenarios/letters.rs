@@ -238,20 +238,27 @@ async fn accept(tenant: &Tenant, phone: &SoftPhone, callback: Option<&str>) -> S
 
 async fn endpoint(tenant: &Tenant, url: &str) {
     let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    endpoints.create_endpoint(CreateEndpointRequest { url: url.to_owned(), ..CreateEndpointRequest::default() }).await.unwrap();
+    endpoints
+        .create_endpoint(CreateEndpointRequest {
+            url: url.to_owned(),
+            event_types: vec!["trusonafication.accepted".to_owned()],
+            ..CreateEndpointRequest::default()
+        })
+        .await
+        .unwrap();
 }
 
 /// Publishes all ends of the last hour again. Returns how many.
 async fn replay_ends(world: &World) -> i32 {
     let mut client = ReplayServiceClient::new(world.operator(None).channel(ServiceName::Trusonafication));
     let since = Some(timestamp(Clock::system().now() - std::time::Duration::from_hours(1)));
-    let (mut count, mut page_token) = (0, String::new());
+    let (mut count, mut cursor) = (0, String::new());
     loop {
-        let request = ReplayEndsRequest { since, until: None, page_token };
+        let request = ReplayEndsRequest { since, until: None, cursor };
         let page = client.replay_ends(request).await.unwrap().into_inner();
         count += page.count;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
             return count;
         }
     }

@@ -257,6 +257,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("notification.v1.PushRegistrationService/PutPushRegistration", Backend, "{}", "NOT_ALLOWED"),
     ("notification.v1.PushRegistrationService/DeletePushRegistration", Operator, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.ReplayService/ReplayEnds", Operator, "{}", "VALIDATION_FAILED"),
+    ("trusonafication.v1.ReplayService/ReplayEnds", Operator, r#"{"since": "2020-01-01T00:00:00Z", "cursor": "x"}"#, "VALIDATION_FAILED"),
     ("trusonafication.v1.ReplayService/ReplayEnds", Operator, r#"{"since": "2020-01-01T00:00:00Z"}"#, "VALIDATION_FAILED"),
     ("status.v1.DeadLetterService/ListDeadLetters", Operator, "{}", "VALIDATION_FAILED"),
     ("status.v1.DeadLetterService/ListDeadLetters", Operator, r#"{"service": "gateway"}"#, "VALIDATION_FAILED"),

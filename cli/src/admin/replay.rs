@@ -42,15 +42,15 @@ pub struct Args {
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let Args { service, since, until } = args;
     let mut client = ReplayServiceClient::new(admin.channel(ServiceName::Trusonafication));
-    let (mut count, mut token, mut calls) = (0_u64, String::new(), 0_u32);
+    let (mut count, mut cursor, mut calls) = (0_u64, String::new(), 0_u32);
     loop {
-        let message = ReplayEndsRequest { since: Some(timestamp(since)), until: until.map(timestamp), page_token: token };
+        let message = ReplayEndsRequest { since: Some(timestamp(since)), until: until.map(timestamp), cursor };
         let mut request = Request::new(message);
         request.set_timeout(PATIENCE);
         let page = answer(client.replay_ends(request)).await?;
         count += u64::try_from(page.count).unwrap_or_default();
-        token = page.next_page_token;
-        if token.is_empty() {
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
             break;
         }
         calls += 1;

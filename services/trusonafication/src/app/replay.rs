@@ -36,7 +36,7 @@ impl App {
         // Nothing has this id, so the first position is before everything of its time.
         let from = after.unwrap_or(Cursor { at: since, id: Uuid::nil().to_string() });
         if from.at < since {
-            return Err(Failure::field("page_token", "must be a page token from an earlier response to the same request").into());
+            return Err(Failure::field("cursor", "must be one that a response to the same request held").into());
         }
         let changed = store::changes(&self.db, &from, PAGE).await?;
         let next = changed.last().filter(|last| changed.has_next() && last.at < until).cloned();

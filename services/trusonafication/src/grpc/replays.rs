@@ -12,8 +12,8 @@ use super::Api;
 #[tonic::async_trait]
 impl ReplayService for Api {
     async fn replay_ends(&self, request: Request<ReplayEndsRequest>) -> Result<Response<ReplayEndsResponse>, Status> {
-        let ReplayEndsRequest { since, until, page_token } = request.into_inner();
-        let page = Page::parse(0, &page_token).map_err(status)?;
+        let ReplayEndsRequest { since, until, cursor } = request.into_inner();
+        let page = Page::parse(0, &cursor).map_err(|_| status(Failure::field("cursor", "must be one that a response held")))?;
         let mut validation = Validation::default();
         let mut read = |field, at: Option<&_>| {
             let at = at.map(|at| from_timestamp(at).ok_or("must be a time in the years 1 to 9999"));
@@ -25,7 +25,7 @@ impl ReplayService for Api {
         let since = since.ok_or_else(|| status(Failure::field("since", "is required")))?;
         let app = self.0.clone();
         let replayed = uninterrupted(async move { app.replay_ends(since, until, page.after).await }).await.map_err(status)?;
-        let next_page_token = replayed.next.map(|next| next.to_string()).unwrap_or_default();
-        Ok(Response::new(ReplayEndsResponse { count: replayed.count, next_page_token }))
+        let next_cursor = replayed.next.map(|next| next.to_string()).unwrap_or_default();
+        Ok(Response::new(ReplayEndsResponse { count: replayed.count, next_cursor }))
     }
 }
