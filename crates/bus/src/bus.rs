@@ -80,6 +80,23 @@ impl Bus {
         }
     }
 
+    /// Why an event of `service` can never be published; `None` if nothing is in its way.
+    pub(crate) fn obstacle(&self, service: &str, message: &Message) -> Option<String> {
+        let mut tokens = message.subject.split('.');
+        let is_ours = tokens.next() == Some("evt") && tokens.next() == Some(service);
+        let is_valid = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && !b"*>".contains(&byte));
+        if message.id.is_nil() {
+            return Some("it has no id".to_owned());
+        }
+        if !is_ours || tokens.clone().next().is_none() || !tokens.all(is_valid) {
+            return Some(format!("its subject is none of an event of {service}"));
+        }
+        match self {
+            Self::Memory(_) => None,
+            Self::Nats(nats) => nats.obstacle(message),
+        }
+    }
+
     /// Signs an event that entered our outbox at `time`. In process there is nobody to prove it to.
     pub(crate) fn sign(&self, message: &mut Message, time: Timestamp) {
         // A replayed dead letter still carries its old signature.

@@ -25,6 +25,7 @@ use crate::{
     consumer::{Consumer, HandlerError},
     error::BusError,
     held::{Held, Line},
+    ids::derived_id,
     metrics::{CONSUMED, PENDING, RETRYING},
     source::{Delivery, Source, Verdict},
     spans::handling,
@@ -413,8 +414,7 @@ impl Refusals {
 
 /// The part of a refused event that is kept, under a new id, because the id it came with may belong to another event.
 fn unbelieved(message: &Message) -> Message {
-    let id = sha256(&[&message.id.as_bytes()[..], message.subject.as_bytes(), &sha256(&message.payload)[..]].concat());
-    let id = uuid::Builder::from_custom_bytes(*id.first_chunk().unwrap_or(&[0; 16])).into_uuid();
+    let id = derived_id(&[message.id.as_bytes(), message.subject.as_bytes(), &sha256(&message.payload)]);
     Message { id, subject: message.subject.clone(), payload: Bytes::new(), headers: BTreeMap::new() }
 }
 

@@ -13,6 +13,7 @@ mod consume;
 mod consumer;
 mod error;
 mod held;
+mod ids;
 mod look_out;
 mod memory;
 mod metrics;

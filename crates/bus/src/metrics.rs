@@ -14,6 +14,13 @@ pub(crate) static OUTBOX_DEPTH: OpenGauge<1> =
 pub(crate) static OUTBOX_OLDEST: OpenGauge<1> =
     OpenGauge::new("nodkey_outbox_oldest_seconds", ["service"], "Age of the oldest event in the outbox; 0 when there is none.");
 
+/// Events that can never be published.
+pub(crate) static UNPUBLISHABLE: OpenCounter<1> = OpenCounter::new(
+    "nodkey_outbox_unpublishable_total",
+    ["service"],
+    "Events that can never be published and became dead letters of the service's relay.",
+);
+
 /// Events that the bus accepted.
 pub(crate) static PUBLISHED: OpenCounter<1> = OpenCounter::new("nodkey_events_published_total", ["type"], "Events that the bus accepted.");
 
@@ -39,5 +46,13 @@ pub(crate) static RETRYING: OpenGauge<1> = OpenGauge::new(
 pub(crate) static PENDING: OpenGauge<1> =
     OpenGauge::new("nodkey_consumer_pending", ["consumer"], "Events that this consumer has not handled yet.");
 
+/// Age of the oldest event that a consumer has still to handle.
+pub(crate) static OLDEST: OpenGauge<1> = OpenGauge::new(
+    "nodkey_consumer_oldest_seconds",
+    ["consumer"],
+    "Age of the oldest event that this consumer has not handled, as the publishing service finds it at NATS; 0 when there is none.",
+);
+
 /// The metrics of this crate.
-pub static METRICS: List = &[&CONNECTED, &OUTBOX_DEPTH, &OUTBOX_OLDEST, &PUBLISHED, &CONSUMED, &LETTERS, &RETRYING, &PENDING];
+pub static METRICS: List =
+    &[&CONNECTED, &OUTBOX_DEPTH, &OUTBOX_OLDEST, &UNPUBLISHABLE, &PUBLISHED, &CONSUMED, &LETTERS, &RETRYING, &PENDING, &OLDEST];

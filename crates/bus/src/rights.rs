@@ -77,6 +77,9 @@ fn publishes(prefix: &str, service: ServiceName) -> Vec<String> {
         subjects.push(names.subject(&format!("evt.{service}.>")));
         subjects.push(format!("$JS.API.STREAM.INFO.{stream}"));
         subjects.push(format!("$JS.API.STREAM.CREATE.{stream}"));
+        // To notice that a consumer of its events is far behind.
+        subjects.push(format!("$JS.API.STREAM.MSG.GET.{stream}"));
+        subjects.push(format!("$JS.API.CONSUMER.INFO.{stream}.*"));
     }
     for (consumer, subject) in CONSUMERS.iter().filter(|(consumer, _)| consumer.split('_').next() == Some(service)) {
         let of = format!("{}.{}", names.stream(producer(subject)), names.name(consumer));
@@ -104,7 +107,7 @@ mod tests {
             authorization("acme", &[user]),
             r#"authorization {
   users: [
-    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>"] } } }
+    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.STREAM.MSG.GET.acme_EVT_BINDING", "$JS.API.CONSUMER.INFO.acme_EVT_BINDING.*", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>"] } } }
   ]
 }
 "#

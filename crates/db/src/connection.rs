@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use secrecy::ExposeSecret as _;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{condition::Condition, config::DbConfig, counters::Counters, error::DbError, postgres::Postgres, sqlite::Sqlite};
+use crate::{condition::Condition, config::DbConfig, counters::Counters, error::DbError, fresh::Fresh, postgres::Postgres, sqlite::Sqlite};
 
 /// Maximum number of transactions that may be between their network calls and their commit on SQLite.
 const SQLITE_PLACES: usize = 64;
@@ -31,8 +31,8 @@ pub(crate) enum Engine {
 
 #[derive(Debug)]
 struct State {
-    /// Notified when events are committed.
-    outbox: Arc<Notify>,
+    /// Events that were just committed.
+    fresh: Arc<Fresh>,
     /// Whether the last write failed for a reason that affects every write.
     doubtful: AtomicBool,
     /// For transactions that make network calls before they write.
@@ -51,14 +51,14 @@ impl Db {
         } else {
             return Err(DbError::Url);
         };
-        let state = State { outbox: Arc::default(), doubtful: AtomicBool::new(false), places: Arc::new(Semaphore::new(places)) };
+        let state = State { fresh: Arc::default(), doubtful: AtomicBool::new(false), places: Arc::new(Semaphore::new(places)) };
         Ok(Self { engine, state: Arc::new(state) })
     }
 
-    /// Notified whenever events are committed.
+    /// The events that were just committed in this process.
     #[must_use]
-    pub fn outbox_notify(&self) -> Arc<Notify> {
-        Arc::clone(&self.state.outbox)
+    pub fn fresh(&self) -> Arc<Fresh> {
+        Arc::clone(&self.state.fresh)
     }
 
     /// Whether the engine is PostgreSQL.

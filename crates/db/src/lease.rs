@@ -15,17 +15,23 @@ use crate::{Db, DbError};
 #[derive(Debug)]
 pub struct Lease {
     name: &'static str,
+    term: Duration,
     holder: Uuid,
 }
 
 impl Lease {
-    /// How often to renew it. It expires after 10 s, as the statement says.
-    pub const RENEW: Duration = Duration::from_secs(3);
-
-    /// Names the task, and this claimant.
+    /// Names the task, and this claimant. The lease lasts for 10 s unless it is renewed.
     #[must_use]
     pub fn new(name: &'static str, random: &Random) -> Self {
-        Self { name, holder: uuid::Builder::from_random_bytes(random.bytes()).into_uuid() }
+        let holder = uuid::Builder::from_random_bytes(random.bytes()).into_uuid();
+        Self { name, term: Duration::from_secs(10), holder }
+    }
+
+    /// Sets how long it lasts.
+    #[must_use]
+    pub const fn lasting(mut self, term: Duration) -> Self {
+        self.term = term;
+        self
     }
 
     /// Takes the lease if it is free, or renews it; false while another replica holds it.
@@ -35,12 +41,13 @@ impl Lease {
         }
         let held = db
             .execute(
-                "INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, clock_timestamp() + INTERVAL '10 seconds') \
+                "INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, clock_timestamp() + $3 * INTERVAL '1 millisecond') \
                  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
                  WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()",
             )
             .bind(self.name)
             .bind(self.holder)
+            .bind(i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX))
             .execute()
             .await?;
         Ok(held == 1)

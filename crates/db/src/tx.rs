@@ -1,6 +1,6 @@
 //! Transactions.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -8,6 +8,7 @@ use crate::{
     connection::{Db, Engine},
     deadline::Deadline,
     error::DbError,
+    fresh::FreshEvent,
     postgres::Session,
     spans,
     sqlite::{Company, Member},
@@ -235,10 +236,10 @@ impl Tx {
         self.db.failed(error);
     }
 
-    /// Wakes the relay after the commit, because there is something to send.
-    pub(crate) fn mark_published(&mut self) {
-        let outbox = Arc::clone(&self.db.outbox_notify());
-        self.after_commit(move || outbox.notify_one());
+    /// Gives an event to the relay after the commit.
+    pub(crate) fn publish(&mut self, event: FreshEvent) {
+        let fresh = self.db.fresh();
+        self.after_commit(move || fresh.put(event));
     }
 }
 

@@ -285,7 +285,7 @@ async fn events_leave_only_with_the_commit_and_wake_the_relay(db: Db, _: &TestDa
     let mut tx = db.begin().await.unwrap();
     outbox::add(&mut tx, &event, &context(1)).await.unwrap();
     tx.commit().await.unwrap();
-    db.outbox_notify().notified().await;
+    db.fresh().notified().await;
     assert_eq!(outbox::depth(&db).await.unwrap(), (1, Some(NOW)));
 }
 

@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream keeps events for consumers that are away.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
+/// Maximum size of the headers that publishing adds: the id and the signature.
+const MAX_OWN_HEADERS: usize = 512;
+
 /// Codes for a missing consumer: its stream is missing, or the consumer itself is.
 const MISSING: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
 
@@ -103,6 +106,15 @@ impl Nats {
             outcome => outcome,
         }
         .map_err(|e| BusError::unavailable("publish", e))
+    }
+
+    /// Why the server would never take an event.
+    pub(crate) fn obstacle(&self, message: &Message) -> Option<String> {
+        let limit = self.client.server_info().max_payload;
+        let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let size = message.payload.len() + headers + MAX_OWN_HEADERS;
+        // Unknown before the first connection.
+        (limit > 0 && size > limit).then(|| format!("it has {size} bytes, and NATS takes {limit} at most"))
     }
 
     async fn send(&self, subject: &str, headers: HeaderMap, message: &Message) -> Result<(), PublishError> {

@@ -17,7 +17,7 @@ use async_nats::{
 use futures_util::StreamExt as _;
 use metrics::Gauge;
 use nodkey_db::Message;
-use nodkey_kernel::time::Timestamp;
+use nodkey_kernel::{jose::sha256, time::Timestamp};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
@@ -25,7 +25,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::Nats;
-use crate::{consumer::Consumer, error::BusError, metrics::PENDING};
+use crate::{consumer::Consumer, error::BusError, ids::derived_id, metrics::PENDING};
 
 /// Maximum number of events that a consumer handles or has buffered.
 const MAX_ACK_PENDING: u16 = 64;
@@ -151,7 +151,13 @@ impl Keeper {
                 message.headers.insert(name.to_string(), value);
             }
         }
-        let stored = inner.info().ok().and_then(|info| i64::try_from(info.published.unix_timestamp_nanos() / 1000).ok());
+        let info = inner.info().ok();
+        if message.id.is_nil() {
+            // Every delivery of this message has the same id, and no other event has it.
+            let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
+            message.id = derived_id(&[message.subject.as_bytes(), &sha256(&message.payload), &sequence.to_be_bytes()]);
+        }
+        let stored = info.and_then(|info| i64::try_from(info.published.unix_timestamp_nanos() / 1000).ok());
         let stored = stored.map(Timestamp::from_micros);
         if let Some(reply) = &inner.reply {
             self.alive.lock().unwrap_or_else(PoisonError::into_inner).insert(reply.to_string());

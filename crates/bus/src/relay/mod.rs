@@ -1,40 +1,46 @@
 //! The relay: moves events from the outbox to the bus.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    time::Duration,
-};
+mod lines;
+mod position;
+mod tend;
+
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use nodkey_db::{
-    Db, Lease,
-    outbox::{self, Outgoing},
+    Db, Fresh, Lease,
+    outbox::{self, Outgoing, Unreadable},
 };
 use nodkey_kernel::{
     error::{Classify as _, chain},
     random::Random,
     time::{Clock, Timestamp},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
+use uuid::Uuid;
 
+use self::{lines::Lines, position::Position};
 use crate::{
     bus::Bus,
     error::BusError,
-    metrics::{OUTBOX_DEPTH, OUTBOX_OLDEST, PUBLISHED},
+    ids::derived_id,
+    metrics::{OUTBOX_DEPTH, OUTBOX_OLDEST, PUBLISHED, UNPUBLISHABLE},
     spans::sending,
 };
 
-/// Maximum number of events per read.
+/// Maximum number of events per read and per deletion.
 const BATCH: usize = 256;
 /// Maximum number of events tracked at a time: being published, queued behind one that is, or published and not yet deleted.
 const WINDOW: usize = 1024;
-/// How long to wait for events being published before the outbox is read again: one read and one deletion for many events.
-const GATHER: Duration = Duration::from_millis(10);
+/// How long to gather published events before they are deleted: one deletion for many.
+const GATHER: Duration = Duration::from_millis(100);
+/// How often to look for events that other replicas wrote, or that a process left when it was killed, in milliseconds; jittered.
+const LOOK: u32 = 2000;
+/// How long the lease lasts, and how often to renew it, or to ask for it: another replica takes over within 10 s.
+const TERM: Duration = Duration::from_secs(7);
+const RENEW: Duration = Duration::from_millis(2500);
 /// Delay before a refused event is sent again, in milliseconds; half of it is random.
 const AGAIN: u32 = 2000;
 /// Minimum interval between logged refusals.
@@ -46,39 +52,36 @@ const PREPARE: Duration = Duration::from_secs(2);
 
 /// Publishes the contents of a service's outbox until `shutdown`, then once more.
 ///
-/// An event is deleted only once the bus has it. A crash between the two repeats the event, and its id absorbs that. Events about the same
-/// thing are published one after the other. An event that the bus refuses holds up no others. Among replicas one relays, chosen by a lease.
+/// Events that this process commits are published without being read, unless one about the same thing is still in the outbox that the relay
+/// does not know of. All others are read. An event is deleted only once the bus has it. A crash between the two repeats the event, and its
+/// id absorbs that. Events about the same thing are published one after the other. An event that the bus refuses holds up no others, and
+/// one that can never be published becomes a dead letter. Among replicas one relays, chosen by a lease.
 pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
-    let notify = db.outbox_notify();
-    let mut relay = Relay::new(service, bus, db, clock);
-    relay.prepare(&shutdown).await;
-    loop {
-        let stopping = shutdown.is_cancelled();
-        let more = relay.hold().await && relay.take_in().await;
-        if stopping {
-            return relay.finish().await;
-        }
-        relay.work(more, &notify, &shutdown).await;
-    }
+    let tending = tend::tend(service, bus.clone(), clock.clone(), shutdown.clone());
+    tokio::join!(Relay::new(service, bus, db, clock).run(&shutdown), tending);
 }
 
 struct Relay {
     service: &'static str,
     bus: Bus,
     db: Db,
+    fresh: Arc<Fresh>,
     clock: Clock,
     random: Random,
     lease: Lease,
-    /// Whether we hold the lease, and when to check it again.
-    holds: bool,
+    /// Until when we hold the lease, and when to renew it or to ask for it.
+    held_until: Option<Instant>,
     renew: Instant,
-    /// Tracked events, by their sequence number in the outbox.
-    known: HashSet<i64>,
-    /// By key: the events that wait behind the one being published.
-    lines: HashMap<String, VecDeque<Outgoing>>,
+    position: Position,
+    /// When to look for what others wrote.
+    look: Instant,
+    /// Whether there is more to read, and whether to read once more after that.
+    more: bool,
+    again: bool,
+    lines: Lines,
     in_flight: FuturesUnordered<BoxFuture<'static, Published>>,
-    /// Published, to be deleted.
-    published: Vec<i64>,
+    /// When to delete what was published.
+    sweep: Option<Instant>,
     /// When to log a refusal, and measure a long outbox, again.
     complain: Instant,
     measure: Instant,
@@ -92,24 +95,47 @@ struct Published {
 
 impl Relay {
     fn new(service: &'static str, bus: Bus, db: Db, clock: Clock) -> Self {
+        // A counter that begins above zero would not be seen to rise.
+        UNPUBLISHABLE.with([service]).increment(0);
         let random = Random::system();
-        let lease = Lease::new("relay", &random);
+        let lease = Lease::new("relay", &random).lasting(TERM);
         let now = Instant::now();
         Self {
             service,
             bus,
+            fresh: db.fresh(),
             db,
             clock,
             random,
             lease,
-            holds: false,
+            held_until: None,
             renew: now,
-            known: HashSet::new(),
-            lines: HashMap::new(),
+            position: Position::new(now),
+            look: now,
+            more: false,
+            again: false,
+            lines: Lines::default(),
             in_flight: FuturesUnordered::new(),
-            published: Vec::new(),
+            sweep: None,
             complain: now,
             measure: now,
+        }
+    }
+
+    async fn run(mut self, shutdown: &CancellationToken) {
+        self.prepare(shutdown).await;
+        loop {
+            let stopping = shutdown.is_cancelled();
+            if self.hold().await {
+                self.take_fresh();
+                if self.more || stopping || self.look <= Instant::now() {
+                    self.read().await;
+                }
+            }
+            if stopping {
+                return self.finish().await;
+            }
+            self.work(shutdown).await;
         }
     }
 
@@ -127,64 +153,125 @@ impl Relay {
 
     /// Takes the lease, or makes sure that we still hold it.
     async fn hold(&mut self) -> bool {
-        let now = Instant::now();
-        if now < self.renew {
-            return self.holds;
-        }
-        self.renew = now + Lease::RENEW;
-        match self.lease.hold(&self.db).await {
-            Ok(ours) => {
-                if !ours {
-                    // Another replica publishes what was in progress.
-                    self.forget();
-                }
-                self.holds = ours;
+        let (now, held) = (Instant::now(), self.holds());
+        if now >= self.renew {
+            self.renew = now + RENEW;
+            match self.lease.hold(&self.db).await {
+                Ok(true) => self.held_until = Some(now + TERM),
+                Ok(false) => self.held_until = None,
+                // Nothing can be read either.
+                Err(e) => warn!(service = self.service, error = chain(&e), "the relay cannot reach its database"),
             }
-            // Nothing can be read either.
-            Err(e) => warn!(service = self.service, error = chain(&e), "the relay cannot reach its database"),
         }
-        self.holds
+        let holds = self.holds();
+        self.fresh.open(holds);
+        if holds {
+            self.more |= !held;
+        } else {
+            // Another replica publishes what was in progress.
+            self.lines = Lines::default();
+            self.in_flight.clear();
+            self.position = Position::new(now);
+            (self.more, self.again) = (false, false);
+        }
+        holds
     }
 
-    fn forget(&mut self) {
-        self.known.clear();
-        self.lines.clear();
-        self.in_flight.clear();
-        self.published.clear();
+    fn holds(&self) -> bool {
+        self.held_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Reads the outbox and sends what is new; true when there is likely more.
-    async fn take_in(&mut self) -> bool {
+    /// Publishes what this process has committed, unless the outbox has to be read for it.
+    fn take_fresh(&mut self) {
+        let (events, mut missed) = self.fresh.take();
+        let takes = self.holds() && self.bus.is_connected();
+        for event in events {
+            let outgoing = event.outgoing;
+            self.position.saw(outgoing.seq);
+            // An older event about the same thing may wait that another process has written.
+            let is_next = event.after.iter().flatten().all(|seq| self.lines.knows(*seq));
+            if takes && is_next && self.lines.len() < WINDOW && self.bus.obstacle(self.service, &outgoing.message).is_none() {
+                self.track(outgoing);
+            } else {
+                missed |= !self.lines.knows(outgoing.seq);
+            }
+        }
+        if missed {
+            (self.more, self.again) = (true, self.more);
+        }
+    }
+
+    /// Reads the next part of the outbox, and sends what is new.
+    async fn read(&mut self) {
+        // Jittered, so that services do not all read at the same moment.
+        self.look = Instant::now() + Duration::from_millis((LOOK - 100 + self.random.below(200)).into());
         if !self.bus.is_connected() {
-            self.measure_now_and_then().await;
-            return true;
+            self.more = false;
+            return self.measure_now_and_then().await;
         }
-        let limit = (self.known.len() + BATCH).min(WINDOW);
-        let batch = match outbox::batch(&self.db, i64::try_from(limit).unwrap_or(i64::MAX)).await {
+        if !self.has_room() {
+            self.more = true;
+            return;
+        }
+        if self.position.is_first() {
+            self.again = false;
+        }
+        let highest = self.position.highest();
+        let batch = outbox::batch_after(&self.db, self.position.after(), i64::try_from(BATCH).unwrap_or(i64::MAX)).await;
+        let batch = match batch {
             Ok(batch) => batch,
             Err(e) => {
                 warn!(service = self.service, error = chain(&e), "the outbox cannot be read");
-                return false;
+                self.more = false;
+                return;
             }
         };
-        let full = batch.len() == limit;
+        let full = batch.len() == BATCH;
         if full {
             self.measure_now_and_then().await;
-        } else {
-            self.report(batch.len(), batch.first().map(|first| first.created_at));
+        } else if self.position.is_first() {
+            self.report(batch.len(), batch.iter().flatten().next().map(|first| first.created_at));
         }
-        for outgoing in batch {
-            if !self.known.insert(outgoing.seq) {
-                continue;
+        for row in batch {
+            let seq = row.as_ref().map_or_else(|unreadable| unreadable.seq, |outgoing| outgoing.seq);
+            self.position.saw(seq);
+            if full {
+                self.position.go_on(seq);
             }
-            if let Some(line) = self.lines.get_mut(outgoing.message.key()) {
-                line.push_back(outgoing);
-            } else {
-                self.lines.insert(outgoing.message.key().to_owned(), VecDeque::new());
-                self.send(outgoing, Duration::ZERO);
+            match row {
+                Ok(outgoing) => match self.bus.obstacle(self.service, &outgoing.message) {
+                    None => self.track(outgoing),
+                    Some(cause) => self.give_up(seq, Some(outgoing.message.id), &cause).await,
+                },
+                Err(Unreadable { cause, .. }) => self.give_up(seq, None, &cause).await,
             }
         }
-        full
+        self.more = full || std::mem::take(&mut self.again);
+        if !full {
+            // What is not published yet is read, and reported, again and again.
+            let highest = self.lines.oldest().map_or(highest, |oldest| highest.min(oldest - 1));
+            self.position.end(highest, Instant::now());
+        }
+    }
+
+    /// Moves an event that can never be published out of the way.
+    async fn give_up(&mut self, seq: i64, id: Option<Uuid>, cause: &str) {
+        let service = self.service;
+        // A row without an id gets one that is always the same, and not that of an event.
+        let id = id.filter(|id| !id.is_nil()).unwrap_or_else(|| derived_id(&[service.as_bytes(), b"_relay", &seq.to_be_bytes()]));
+        match outbox::give_up(&self.db, service, seq, id, cause, self.clock.now()).await {
+            Ok(()) => {
+                UNPUBLISHABLE.with([service]).increment(1);
+                error!(service, event = %id, cause, "an event can never be published; it is a dead letter now");
+            }
+            Err(e) => warn!(service, event = %id, error = chain(&e), "an event that can never be published could not be moved"),
+        }
+    }
+
+    fn track(&mut self, outgoing: Outgoing) {
+        if let Some(first) = self.lines.add(outgoing) {
+            self.send(first, Duration::ZERO);
+        }
     }
 
     fn send(&self, mut outgoing: Outgoing, pause: Duration) {
@@ -204,54 +291,38 @@ impl Relay {
         }));
     }
 
-    /// Handles completed publishes until it is time to read the outbox again.
-    async fn work(&mut self, more: bool, notify: &Notify, shutdown: &CancellationToken) {
-        // Jittered, so that replicas do not all read at the same moment.
-        let look = Instant::now() + Duration::from_millis(u64::from(1400 + self.random.below(200)));
-        let look = if self.holds { look } else { self.renew };
-        let (mut more, mut gathered) = (more, None);
-        loop {
+    /// Publishes until it is time to read the outbox, or to renew the lease.
+    async fn work(&mut self, shutdown: &CancellationToken) {
+        let until = if self.holds() { self.look.min(self.renew) } else { self.renew };
+        let fresh = Arc::clone(&self.fresh);
+        while !(self.more && self.has_room()) {
             tokio::select! {
                 Some(published) = self.in_flight.next() => self.note(published),
-                () = notify.notified(), if self.holds && !more => more = true,
-                () = sleep_until(gathered.unwrap_or(look)), if gathered.is_some() => {
-                    gathered = None;
-                    if self.delete().await && more && self.has_room() {
-                        return;
-                    }
-                }
-                () = sleep_until(look.min(self.renew)) => {
-                    self.delete().await;
-                    return;
-                }
+                () = fresh.notified(), if self.holds() => self.take_fresh(),
+                () = sleep_until(self.sweep.unwrap_or(until)), if self.sweep.is_some() => self.delete().await,
+                () = sleep_until(until) => return,
                 () = shutdown.cancelled() => return,
             }
-            let wants_to_read = more && self.has_room();
-            if self.in_flight.is_empty() {
-                if self.delete().await && wants_to_read {
-                    return;
-                }
-            } else if gathered.is_none() && (wants_to_read || !self.published.is_empty()) {
-                gathered = Some(Instant::now() + GATHER);
+            if self.lines.to_delete().len() >= BATCH {
+                self.delete().await;
             }
         }
     }
 
+    /// Whether there is room for another read. As many events as it may return can be published without being read.
     fn has_room(&self) -> bool {
-        self.known.len() - self.published.len() < WINDOW
+        self.lines.len() + 2 * BATCH <= WINDOW
     }
 
     /// Sends the next event of the line. If the event was refused, it is sent again and the line keeps waiting: no event may overtake it.
     fn note(&mut self, Published { outgoing, outcome }: Published) {
-        let key = outgoing.message.key();
         match outcome {
             Ok(()) => {
                 let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
                 PUBLISHED.with([fact]).increment(1);
-                self.published.push(outgoing.seq);
-                match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
-                    Some(next) => self.send(next, Duration::ZERO),
-                    None => drop(self.lines.remove(key)),
+                self.sweep.get_or_insert_with(|| Instant::now() + GATHER);
+                if let Some(next) = self.lines.published(&outgoing) {
+                    self.send(next, Duration::ZERO);
                 }
             }
             Err(e) => {
@@ -266,30 +337,28 @@ impl Relay {
         }
     }
 
-    /// Deletes what the bus has; false when that failed.
-    async fn delete(&mut self) -> bool {
-        if self.published.is_empty() {
-            return true;
+    /// Deletes what the bus has. If that fails, it is tried again later.
+    async fn delete(&mut self) {
+        self.sweep = None;
+        match outbox::delete(&self.db, self.lines.to_delete()).await {
+            Ok(()) => self.lines.deleted(),
+            Err(e) => {
+                self.sweep = Some(Instant::now() + MEASURE);
+                warn!(service = self.service, error = chain(&e), "published events could not be deleted; trying again");
+            }
         }
-        if let Err(e) = outbox::delete(&self.db, &self.published).await {
-            warn!(service = self.service, error = chain(&e), "published events could not be deleted; trying again");
-            return false;
-        }
-        for seq in self.published.drain(..) {
-            self.known.remove(&seq);
-        }
-        true
     }
 
     /// Waits for publishes in progress, then lets another replica take over. Events refused now are left to that replica.
     async fn finish(mut self) {
+        self.fresh.open(false);
         while let Some(published) = self.in_flight.next().await {
             if published.outcome.is_ok() {
                 self.note(published);
             }
         }
         self.delete().await;
-        if self.holds
+        if self.held_until.is_some()
             && let Err(e) = self.lease.release(&self.db).await
         {
             warn!(service = self.service, error = chain(&e), "the relay's lease could not be released and will expire");
@@ -305,8 +374,8 @@ impl Relay {
     }
 
     async fn measure(&mut self) {
-        if let Ok((depth, oldest)) = outbox::depth(&self.db).await {
-            self.report(usize::try_from(depth).unwrap_or(0), oldest);
+        if let Ok((depth, oldest)) = outbox::depth_after(&self.db, self.position.after()).await {
+            self.report(usize::try_from(depth).unwrap_or(0) + self.lines.len(), oldest);
         }
     }
 

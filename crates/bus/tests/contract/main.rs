@@ -4,6 +4,7 @@
 
 mod letters;
 mod only_nats;
+mod relay;
 mod rights;
 mod signed;
 mod wakes;
@@ -270,14 +271,14 @@ async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World
     let rp = world.relying_party();
     world.outbox(rp, "a").await;
     let first = CancellationToken::new();
-    let running = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), first.clone()));
+    let running = tokio::spawn(relay("registry", world.bus.clone(), world.db.clone(), Clock::system(), first.clone()));
     assert_eq!(seen.recv().await.unwrap(), "a");
     first.cancel();
     running.await.unwrap();
     world.outbox(rp, "b").await;
     world.outbox(rp, "c").await;
     let second = CancellationToken::new();
-    let running = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
+    let running = tokio::spawn(relay("registry", world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
     let mut rest = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
     // Events about different things may overtake one another.
     rest.sort();
@@ -300,7 +301,7 @@ async fn an_event_that_is_not_taken_holds_up_no_other_in_the_outbox(world: World
     let rp = world.relying_party();
     world.outbox(rp, "bad").await;
     let stop = CancellationToken::new();
-    let relaying = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), stop.clone()));
+    let relaying = tokio::spawn(relay("registry", world.bus.clone(), world.db.clone(), Clock::system(), stop.clone()));
     for n in 0..600 {
         let other = n.to_string();
         world.outbox(rp, &other).await;

@@ -92,6 +92,54 @@ async fn streams_that_are_gone_are_made_again() {
 }
 
 #[tokio::test]
+async fn a_stream_that_a_newer_build_made_is_left_alone_and_an_older_one_is_changed() {
+    let world = World::new(nodkey_testkit::nats_url()).await;
+    let jetstream = async_nats::jetstream::new(async_nats::connect(nodkey_testkit::nats_url()).await.unwrap());
+    let name = format!("{}_EVT_REGISTRY", world.prefix);
+    let config = async || jetstream.get_stream(&name).await.unwrap().cached_info().config.clone();
+    let ours = config().await;
+    for (version, is_kept) in [(Some("2"), true), (Some("1"), false), (None, false)] {
+        let mut other = async_nats::jetstream::stream::Config { max_age: Duration::from_hours(1), ..ours.clone() };
+        other.metadata.remove("nodkey_settings");
+        other.metadata.extend(version.map(|version| ("nodkey_settings".to_owned(), version.to_owned())));
+        jetstream.update_stream(&other).await.unwrap();
+        for _ in 0..2 {
+            world.bus.ensure_stream("registry").await.unwrap();
+            let expected = if is_kept { other.max_age } else { ours.max_age };
+            assert_eq!(config().await.max_age, expected, "{version:?}");
+        }
+        assert_eq!(config().await.metadata.get("nodkey_settings").unwrap(), version.filter(|_| is_kept).unwrap_or("1"));
+    }
+}
+
+#[tokio::test]
+async fn events_without_a_valid_id_each_have_their_effect_once() {
+    let world = World::new(nodkey_testkit::nats_url()).await;
+    // The first delivery of each fails.
+    let (mut seen, task) = world.start(|n, _| (n < 3).then(|| HandlerError::Retry("away".into()))).await;
+    let client = async_nats::connect(nodkey_testkit::nats_url()).await.unwrap();
+    let rp = world.relying_party();
+    for (device, id) in [("a", None), ("b", Some("no id")), ("c", Some("00000000-0000-0000-0000-000000000000")), ("a", None)] {
+        let message = world.message(rp, device);
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("ce-version", "3");
+        if let Some(id) = id {
+            headers.insert("Nats-Msg-Id", id);
+        }
+        let subject = format!("{}.{}", world.prefix, message.subject);
+        client.publish_with_headers(subject, headers, message.payload).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    while world.effects().await.len() < 4 {
+        while seen.try_recv().is_ok() {}
+    }
+    world.stop(task).await;
+    let mut effects = world.effects().await;
+    effects.sort();
+    assert_eq!(effects, ["a", "a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn while_the_bus_is_away_consumers_and_relay_start_and_wait() {
     // A port that nobody listens on yet.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

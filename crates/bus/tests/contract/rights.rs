@@ -55,7 +55,9 @@ impl Server {
         let mut state = Vec::new();
         let mut streams = jetstream.streams();
         while let Some(stream) = streams.next().await {
-            let stream = stream.unwrap();
+            let mut stream = stream.unwrap();
+            // A map, whose order differs from one call to the next.
+            stream.config.metadata.clear();
             state.push(format!("{:?} {} {}", stream.config, stream.state.messages, stream.state.last_sequence));
             let stream = jetstream.get_stream(stream.config.name).await.unwrap();
             let mut consumers = stream.consumers();

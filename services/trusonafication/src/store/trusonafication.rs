@@ -25,6 +25,17 @@ use crate::{
     invariants,
 };
 
+/// Ends a statement whose last part inserts an event, as `sent`.
+const SENT: &str = ") SELECT seq, older, unnamed FROM sent";
+
+/// Notes the event that a statement has inserted; false if it has not.
+fn note(tx: &mut Tx, event: &Entry, sent: Option<Row>) -> Result<bool, Failure> {
+    if let Some(row) = &sent {
+        outbox::inserted(tx, event, row)?;
+    }
+    Ok(sent.is_some())
+}
+
 /// A new trusonafication and what is written with it.
 pub struct New<'a> {
     /// The trusonafication.
@@ -43,11 +54,7 @@ pub struct New<'a> {
 /// back, if too many are pending or the request was answered before.
 pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<bool, Failure> {
     invariants::check(new.t)?;
-    let inserted = if tx.is_postgres() { new.insert_in_one(tx).await? } else { new.insert_one_by_one(tx).await? };
-    if inserted {
-        outbox::inserted(tx);
-    }
-    Ok(inserted)
+    if tx.is_postgres() { new.insert_in_one(tx).await } else { new.insert_one_by_one(tx).await }
 }
 
 impl New<'_> {
@@ -61,7 +68,7 @@ impl New<'_> {
         if self.unless_full(self.push_insert(tx.query(""))?).execute().await? == 0 {
             return Ok(false);
         }
-        self.event.push_insert(tx.query("")).execute().await?;
+        outbox::insert(tx, self.event).await?;
         Ok(true)
     }
 
@@ -76,9 +83,9 @@ impl New<'_> {
             }
             None => self.unless_full(self.push_insert(query.push("made AS ("))?),
         };
-        let query = self.event.push_insert(query.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM made))");
-        let made: i64 = query.push(" SELECT COUNT(*) AS made FROM made").fetch_one().await?.get("made")?;
-        Ok(made == 1)
+        let query = self.event.push_insert(query.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM made)");
+        let sent = query.push(outbox::RETURNING).push(SENT).fetch_optional().await?;
+        note(tx, self.event, sent)
     }
 
     fn unless_full<'a>(&self, query: Query<'a>) -> Query<'a> {
@@ -166,17 +173,14 @@ pub struct Answered<'a> {
 pub async fn update_answered(tx: &mut Tx, answered: &Answered<'_>) -> Result<bool, Failure> {
     invariants::check_answer(answered.t, answered.answer)?;
     invariants::check_end(answered.t, answered.receipt)?;
-    let changed = if tx.is_postgres() && answered.update_in_one(tx).await? {
-        true
-    } else {
-        // On PostgreSQL: somebody changed it, or holds its lock. That is waited for in a transaction, which has a deadline.
+    if tx.is_postgres() {
+        if answered.update_in_one(tx).await? {
+            return Ok(true);
+        }
+        // Somebody changed it, or holds its lock. That is waited for in a transaction, which has a deadline.
         tx.go_on();
-        answered.update_one_by_one(tx).await?
-    };
-    if changed {
-        outbox::inserted(tx);
     }
-    Ok(changed)
+    answered.update_one_by_one(tx).await
 }
 
 impl Answered<'_> {
@@ -184,7 +188,7 @@ impl Answered<'_> {
         if version_before(self.push_update(tx.query(""))?, self.t).execute().await? == 0 {
             return Ok(false);
         }
-        self.event.push_insert(tx.query("")).execute().await?;
+        outbox::insert(tx, self.event).await?;
         Ok(true)
     }
 
@@ -192,9 +196,9 @@ impl Answered<'_> {
     async fn update_in_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
         let free = version_before(tx.last_query("WITH free AS (SELECT id FROM trusonafication"), self.t);
         let changed = self.push_update(free.push(" FOR UPDATE SKIP LOCKED), changed AS ("))?.push(" WHERE id IN (SELECT id FROM free)");
-        let sent = self.event.push_insert(changed.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM changed))");
-        let changed: i64 = sent.push(" SELECT COUNT(*) AS changed FROM changed").fetch_one().await?.get("changed")?;
-        Ok(changed == 1)
+        let sent = self.event.push_insert(changed.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM changed)");
+        let sent = sent.push(outbox::RETURNING).push(SENT).fetch_optional().await?;
+        note(tx, self.event, sent)
     }
 
     fn push_update<'a>(&self, query: Query<'a>) -> Result<Query<'a>, Failure> {
