@@ -130,7 +130,7 @@ mod tests {
     }
 
     /// Arguments with several values that never begin with a hyphen.
-    const OF_UUIDS: &[&str] = &["ids"];
+    const OF_UUIDS: &[&str] = &["ids", "letters"];
 
     #[test]
     fn every_argument_that_takes_text_takes_one_that_begins_with_hyphens() {

@@ -201,8 +201,8 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
             let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), true);
-            let owner = Owner { service: S::NAME.as_str(), db: db.clone(), consumers: parts.consumers.clone() };
-            let dead_letters = DeadLetters::new(vec![owner], running.bus(), &registry, &clock);
+            let here = Owner { service: S::NAME.as_str(), db: db.clone(), consumers: parts.consumers.clone() };
+            let dead_letters = DeadLetters::new(vec![here], running.bus(), &registry, &clock);
             let own = Own { process: reporter, vault: resealer, dead_letters };
             let routes = server::grpc(parts.grpc, authenticator, admission, own, api)?;
             (Audience::Services, routes.merge(server::metrics()))
