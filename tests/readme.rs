@@ -68,6 +68,10 @@ impl Checkout {
     }
 }
 
+/// What the Rust SDK takes from the environment, as the README says where it is.
+const ENVIRONMENT: &str = "export NODKEY_URL=$(jq -r .http .nodkey/dev.json) NODKEY_TOKEN=$(jq -r .server.token .nodkey/dev.json)
+    export NODKEY_SECRET=$(jq -r .server.secret .nodkey/dev.json) PATH=$PWD/target/debug:$PATH";
+
 #[test]
 fn every_block_of_the_readme_works_in_a_terminal_of_its_own_from_the_first_phone_to_the_proof() {
     let checkout = Checkout::new();
@@ -84,8 +88,8 @@ fn every_block_of_the_readme_works_in_a_terminal_of_its_own_from_the_first_phone
     assert!(proof.contains("\"status\": \"ACCEPTED\"") && proof.contains("verified"), "{proof}");
     let by_command_line = checkout.prints(block("trusonafications create"));
     assert!(by_command_line.contains("accepted"), "{by_command_line}");
-    let rust = checkout.prints("target/debug/examples/login");
-    assert_eq!(rust, "logged in\n");
+    let rust = checkout.prints(&format!("{ENVIRONMENT}\ntarget/debug/examples/login ada"));
+    assert_eq!(rust, "look at your phone\nsigned in: ada at level 2\n");
     let demo = checkout.prints("target/debug/nodkey demo");
     assert!(demo.contains("the evidence verifies offline"), "{demo}");
 }
@@ -110,12 +114,10 @@ fn the_rust_of_the_readme_is_that_of_an_example() {
 #[test]
 fn the_example_of_a_phone_answers_the_example_of_a_backend() {
     let checkout = Checkout::new();
-    let script = "export PATH=$PWD/target/debug:$PATH
-        export NODKEY_URL=$(jq -r .http .nodkey/dev.json) NODKEY_TOKEN=$(jq -r .server.token .nodkey/dev.json)
-        export NODKEY_SECRET=$(jq -r .server.secret .nodkey/dev.json)
+    let script = "
         exec 3< <(target/debug/examples/phone)
         read -r device <&3
         target/debug/examples/login ada $device
         cat <&3";
-    assert_eq!(checkout.prints(script), "look at your phone\nsigned in: ada at level 2\nlog in at Acme Bank\n");
+    assert_eq!(checkout.prints(&format!("{ENVIRONMENT}{script}")), "look at your phone\nsigned in: ada at level 2\nlog in at Acme Bank\n");
 }

@@ -170,6 +170,30 @@ impl Consumer {
     }
 }
 
+/// The consumers: durable names, which begin with the service's name, and the subjects of their events.
+pub const CONSUMERS: &[(&str, &str)] = &[
+    ("registry_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("registry_device_replaced", "evt.binding.v1.device_replaced"),
+    ("binding_device_retired", "evt.registry.v1.device_retired"),
+    ("trusonafication_device_retired", "evt.registry.v1.device_retired"),
+    ("trusonafication_binding_deactivated", "evt.binding.v1.deactivated"),
+    ("trusonafication_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("trusonafication_user_frozen", "evt.binding.v1.user_frozen"),
+    ("notification_created", "evt.trusonafication.v1.created"),
+    ("notification_accepted", "evt.trusonafication.v1.accepted"),
+    ("notification_rejected", "evt.trusonafication.v1.rejected"),
+    ("notification_expired", "evt.trusonafication.v1.expired"),
+    ("notification_canceled", "evt.trusonafication.v1.canceled"),
+    ("notification_relying_party_disabled", "evt.registry.v1.relying_party_disabled"),
+    ("notification_device_registered", "evt.registry.v1.device_registered"),
+    ("notification_device_updated", "evt.registry.v1.device_updated"),
+    ("notification_device_retired", "evt.registry.v1.device_retired"),
+    ("notification_binding_activated", "evt.binding.v1.activated"),
+    ("notification_device_replaced", "evt.binding.v1.device_replaced"),
+    ("notification_user_frozen", "evt.binding.v1.user_frozen"),
+    ("notification_document_registered", "evt.registry.v1.identity_document_registered"),
+];
+
 /// The service that publishes events of this subject.
 pub(crate) fn producer(subject: &str) -> &str {
     subject.split('.').nth(1).unwrap_or_default()

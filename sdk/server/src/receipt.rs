@@ -12,7 +12,7 @@ use crate::{
     verification,
 };
 
-/// How a trusonafication ended, signed by the deployment (`docs/protocol/receipts.md`).
+/// How a trusonafication ended, signed by the deployment (`docs/guides/evidence.md`).
 ///
 /// An accept has `decision`, `level`, `device`, `key`, `user` and `response_hash`; a rejection has the same without `level`; an expired or
 /// canceled one has none of `decision`, `level`, `key` and `response_hash`.

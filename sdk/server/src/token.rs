@@ -13,7 +13,7 @@ use crate::{
     VerificationError, time, verification,
 };
 
-/// How a trusonafication ended, as a `callback_url` receives it in `jwt`, signed by the deployment (`docs/protocol/results.md`).
+/// How a trusonafication ended, as a `callback_url` receives it in `jwt`, signed by the deployment (`docs/guides/webhooks.md`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignedResult {

@@ -11,7 +11,11 @@ use nodkey_kernel::{error::chain, time::Timestamp};
 use tracing::warn;
 
 use super::{MAX_AGE, Nats};
-use crate::{consumer::producer, error::BusError, metrics::OLDEST, rights::CONSUMERS};
+use crate::{
+    consumer::{CONSUMERS, producer},
+    error::BusError,
+    metrics::OLDEST,
+};
 
 /// The version of what [`Nats::stream_config`] sets: whoever changes that increments it. It is in the metadata of the stream.
 const SETTINGS: u32 = 1;

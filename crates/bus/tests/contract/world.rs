@@ -135,8 +135,8 @@ impl World {
         rows.iter().map(|row| row.get("device").unwrap()).collect()
     }
 
-    pub(crate) fn context(&self, relying_party: RelyingPartyId, now: Timestamp) -> EventContext {
-        EventContext { id: EventId::generate(now, &self.random), now, version: 3, relying_party }
+    pub(crate) fn context(relying_party: RelyingPartyId, now: Timestamp) -> EventContext {
+        EventContext { now, version: 3, relying_party }
     }
 
     pub(crate) async fn outbox(&self, relying_party: RelyingPartyId, device: &str) {
@@ -145,7 +145,7 @@ impl World {
 
     pub(crate) async fn outbox_at(&self, relying_party: RelyingPartyId, device: &str, now: Timestamp) {
         let mut tx = self.db.begin().await.unwrap();
-        let context = self.context(relying_party, now);
+        let context = Self::context(relying_party, now);
         outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
         tx.commit().await.unwrap();
     }

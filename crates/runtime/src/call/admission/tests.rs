@@ -88,12 +88,12 @@ async fn a_phone_waits_for_a_permit_and_is_refused_when_none_is_free_in_time() {
 async fn those_who_wait_are_admitted_in_the_order_of_their_classes_and_all_that_find_a_permit() {
     let admission = Admission::new(20);
     let held: Vec<_> = (0..20).map(|_| admission.enter(Class::Answer).unwrap()).collect();
-    let (order, mut admitted) = tokio::sync::mpsc::unbounded_channel();
+    let (order, mut admitted) = tokio::sync::mpsc::channel(4);
     for class in [Class::Anonymous, Class::Read, Class::Anonymous, Class::Answer] {
         let (admission, order) = (admission.clone(), order.clone());
         tokio::spawn(async move {
             let permit = admission.enter_soon(class).await.unwrap();
-            order.send((class, permit)).unwrap();
+            order.send((class, permit)).await.unwrap();
         });
         tokio::task::yield_now().await;
     }
