@@ -106,7 +106,7 @@ fn the_table_of_metrics_is_what_the_code_declares() {
                 (_, None) => {}
             }
         }
-        let places = ["all", "services", "PostgreSQL", "TLS"];
+        let places = ["all", "services", "PostgreSQL", "NATS", "TLS"];
         let is_place = places.contains(&served_by.as_str()) || ServiceName::try_from(served_by.as_str()).is_ok();
         assert!(is_place, "{name}: {served_by}");
     }

@@ -64,7 +64,7 @@ impl Served {
         let embedded = self.process == "all";
         match row.served_by.as_str() {
             "all" => true,
-            "PostgreSQL" => !embedded && self.process != "gateway",
+            "PostgreSQL" | "NATS" => !embedded && self.process != "gateway",
             "TLS" => !embedded,
             "services" => self.process != "gateway",
             service => embedded || service == self.process,

@@ -5,13 +5,25 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use nodkey_kernel::time::Timestamp;
 use tokio::sync::Notify;
 
-use crate::outbox::Outgoing;
+use crate::Message;
 
 /// Maximum number of events kept for the relay, and of bytes in them. It reads the others.
 const MAX_EVENTS: usize = 1024;
 const MAX_BYTES: usize = 4 << 20;
+
+/// An event in the outbox.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Sequence number in the outbox.
+    pub seq: i64,
+    /// When it happened.
+    pub created_at: Timestamp,
+    /// The event.
+    pub message: Message,
+}
 
 /// An event that was just committed.
 #[derive(Clone, Debug)]

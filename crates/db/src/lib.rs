@@ -40,7 +40,7 @@ pub use condition::Condition;
 pub use config::DbConfig;
 pub use connection::Db;
 pub use error::DbError;
-pub use fresh::{Fresh, FreshEvent};
+pub use fresh::{Fresh, FreshEvent, Outgoing};
 pub use lease::Lease;
 pub use message::Message;
 pub use migrate::{Migration, Migrations};

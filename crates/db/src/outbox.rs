@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Db, DbError, Message, Query, Row, Tx,
-    fresh::FreshEvent,
+    fresh::{FreshEvent, Outgoing},
     retention::{MAX_LIST, in_list},
 };
 
@@ -27,17 +27,6 @@ pub struct EventContext {
     pub version: i64,
     /// The relying party that the event belongs to.
     pub relying_party: RelyingPartyId,
-}
-
-/// An event in the outbox.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// Sequence number in the outbox.
-    pub seq: i64,
-    /// When it happened.
-    pub created_at: Timestamp,
-    /// The event.
-    pub message: Message,
 }
 
 /// What a statement that inserts an entry returns: its sequence number, and those of the last older entry about the same thing and of the

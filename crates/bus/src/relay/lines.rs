@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use nodkey_db::outbox::Outgoing;
+use nodkey_db::Outgoing;
 
 /// The events that are being published, wait behind one that is, or are published and not yet deleted.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use nodkey_db::{
-    Db, Fresh, Lease,
-    outbox::{self, Outgoing, Unreadable},
+    Db, Fresh, Lease, Outgoing,
+    outbox::{self, Unreadable},
 };
 use nodkey_kernel::{
     error::{Classify as _, chain},

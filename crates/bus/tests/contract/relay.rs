@@ -10,7 +10,10 @@ use std::{
 
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use nodkey_bus::{Bus, relay};
-use nodkey_db::{Message, dead_letter, outbox};
+use nodkey_db::{
+    Message, dead_letter,
+    outbox::{self, EventContext},
+};
 use nodkey_kernel::{id::RelyingPartyId, time::Clock};
 use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
 use nodkey_testkit::TestDatabase;
@@ -73,10 +76,9 @@ impl Running {
 }
 
 /// Commits an event that says `read` to whoever reads the outbox.
-async fn marked(world: &World, rp: RelyingPartyId, device: &str, read: &str) {
+async fn marked(world: &World, context: &EventContext, device: &str, read: &str) {
     let mut tx = world.db.begin().await.unwrap();
-    let context = World::context(rp, NOW);
-    outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
+    outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, context).await.unwrap();
     let other = DeviceRetired { device_id: read.into() }.encode_to_vec();
     tx.query("UPDATE outbox SET payload = $1 WHERE seq = (SELECT MAX(seq) FROM outbox)").bind(other).execute().await.unwrap();
     tx.commit().await.unwrap();
@@ -104,7 +106,7 @@ async fn what_this_process_commits_is_published_without_being_read(world: World)
     for n in 0..100 {
         let device = format!("{}", n % 4);
         // The row of the event before about this device may still be there, and the relay knows it.
-        marked(&world, rp, &device, "read").await;
+        marked(&world, &EventContext { version: n, ..World::context(rp, NOW) }, &device, "read").await;
         match seen.recv().await.unwrap().as_str() {
             "read" => read += 1,
             other => assert_eq!(other, device),
@@ -271,7 +273,7 @@ async fn neither_a_foreign_snapshot_nor_a_backlog_changes_what_an_event_costs() 
     left(&world, &world.message(rp, "wakes nobody"), true).await;
     let (before, begun) = (counted.0.load(Ordering::Relaxed), Instant::now());
     for n in 0..EVENTS {
-        marked(&world, rp, &n.to_string(), "read").await;
+        marked(&world, &World::context(rp, NOW), &n.to_string(), "read").await;
         while seen.recv().await.unwrap() != n.to_string() {}
     }
     let (spent, elapsed) = (counted.0.load(Ordering::Relaxed) - before, begun.elapsed());
