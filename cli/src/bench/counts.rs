@@ -24,8 +24,8 @@ use super::{
 
 /// The number of users who take turns.
 const USERS: usize = 4;
-/// How long all counters must stand still before a step counts as done.
-const QUIET: Duration = Duration::from_millis(60);
+/// How long all counters must stand still before a step counts as done: longer than the relay gathers what it deletes.
+const QUIET: Duration = Duration::from_millis(80);
 /// The polling interval.
 const LOOK: Duration = Duration::from_millis(10);
 /// The longest a step may take.

@@ -35,7 +35,7 @@ const BATCH: usize = 256;
 /// Maximum number of events tracked at a time: being published, queued behind one that is, or published and not yet deleted.
 const WINDOW: usize = 1024;
 /// How long to gather published events before they are deleted: one deletion for many.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(50);
 /// How often to look for events that other replicas wrote, or that a process left when it was killed, in milliseconds; jittered.
 const LOOK: u32 = 2000;
 /// How long the lease lasts, and how often to renew it, or to ask for it: another replica takes over within 10 s.

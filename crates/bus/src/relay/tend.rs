@@ -12,13 +12,16 @@ use tracing::warn;
 
 use crate::bus::Bus;
 
-/// How often.
+/// How often, and how soon after the start.
 const EVERY: Duration = Duration::from_mins(1);
+const FIRST: Duration = Duration::from_secs(5);
 
 /// Tends the stream of `service` until `shutdown`.
 pub(super) async fn tend(service: &'static str, bus: Bus, clock: Clock, shutdown: CancellationToken) {
     let Bus::Nats(nats) = bus else { return };
-    while shutdown.run_until_cancelled(sleep(EVERY)).await.is_some() {
+    let mut pause = FIRST;
+    while shutdown.run_until_cancelled(sleep(pause)).await.is_some() {
+        pause = EVERY;
         if let Some(Err(e)) = shutdown.run_until_cancelled(nats.tend(service, clock.now())).await
             && e.kind() != Kind::Unavailable
         {

@@ -107,7 +107,7 @@ async fn what_this_process_commits_is_published_without_being_read(world: World)
     for n in 0..100 {
         let device = format!("{}", n % 4);
         // The row of the event before about this device may still be there, and the relay knows it.
-        marked(&world, &EventContext { version: n, ..World::context(rp, NOW) }, &device, "read").await;
+        marked(&world, &World::context(rp, NOW + Duration::from_micros(n)), &device, "read").await;
         match seen.recv().await.unwrap().as_str() {
             "read" => read += 1,
             other => assert_eq!(other, device),

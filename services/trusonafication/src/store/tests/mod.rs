@@ -5,7 +5,10 @@ mod lists;
 mod plans;
 mod rows;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use nodkey_db::{
     Db, DbConfig, Tx,
@@ -33,8 +36,11 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
+/// An event that is like no other.
 fn event(t: &Trusonafication) -> Entry {
-    let context = EventContext { now: t.updated_at, version: t.version, relying_party: t.relying_party };
+    static VERSION: AtomicI64 = AtomicI64::new(0);
+    let version = VERSION.fetch_add(1, Ordering::Relaxed);
+    let context = EventContext { now: t.updated_at, version, relying_party: t.relying_party };
     Entry::new(&TrusonaficationCanceled { trusonafication: None, receipt: String::new() }, &context)
 }
 
