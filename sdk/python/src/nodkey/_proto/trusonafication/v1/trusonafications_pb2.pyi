@@ -358,10 +358,20 @@ class SignResultResponse(_message.Message):
     def __init__(self, jwt: _Optional[str] = ...) -> None: ...
 
 class ListPendingRequest(_message.Message):
-    __slots__ = ("device_id",)
+    __slots__ = ("device_id", "recent_binding")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECENT_BINDING_FIELD_NUMBER: _ClassVar[int]
     device_id: str
-    def __init__(self, device_id: _Optional[str] = ...) -> None: ...
+    recent_binding: bool
+    def __init__(self, device_id: _Optional[str] = ..., recent_binding: bool = ...) -> None: ...
+
+class DeviceUpdate(_message.Message):
+    __slots__ = ("created", "ended_id")
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_ID_FIELD_NUMBER: _ClassVar[int]
+    created: PendingTrusonafication
+    ended_id: str
+    def __init__(self, created: _Optional[_Union[PendingTrusonafication, _Mapping]] = ..., ended_id: _Optional[str] = ...) -> None: ...
 
 class ListPendingResponse(_message.Message):
     __slots__ = ("trusonafications",)
