@@ -3,6 +3,7 @@
 import {
   CONTINUE,
   HANDHELD,
+  VIEWPORTS,
   accept,
   account,
   ask,
@@ -58,7 +59,7 @@ const OUTCOMES = [
   ['less than asked', ['--level', '3', '--show-identity-document', 'false'], accept],
 ];
 
-for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
+for (const viewport of VIEWPORTS) {
   test.describe(`at ${viewport.width} px`, () => {
     test.use({ viewport });
 

@@ -1,6 +1,6 @@
 /** Every view of the console, and what opens above it, held to what axe knows: wide and narrow, in light and in dark. */
 
-import { HANDHELD, heading } from './support/acme.js';
+import { HANDHELD, VIEWPORTS, heading } from './support/acme.js';
 import { expectAccessible } from './support/axe.js';
 import { choose, code, dialog, enrol, invite, open, row, scan } from './support/console.js';
 import { expect, test } from './support/console_test.js';
@@ -133,7 +133,7 @@ function press(page, name) {
   return page.getByRole('button', { name }).first().click();
 }
 
-for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
+for (const viewport of VIEWPORTS) {
   test.describe(`at ${viewport.width} px`, () => {
     test.use({ viewport });
 

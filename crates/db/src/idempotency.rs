@@ -37,7 +37,6 @@ pub struct Kept<'a> {
 
 impl Kept<'_> {
     /// Appends `INSERT INTO idempotency … SELECT …`, which a condition may follow, and then `ON CONFLICT DO NOTHING`.
-    #[must_use]
     pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
         query
             .push("INSERT INTO idempotency (relying_party_id, operation, request_id, request_hash, response, created_at) SELECT ")

@@ -69,7 +69,6 @@ impl Entry {
 
     /// Appends `INSERT INTO outbox … SELECT …`, which a condition may follow, and then [`RETURNING`]. Once it is executed, [`inserted`] has
     /// to be called.
-    #[must_use]
     pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
         let message = self.message();
         query
