@@ -135,6 +135,12 @@ pub fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// The key that this process signs events with, and those that it verifies others' by.
+fn identity(deployment: &Deployment, clock: &Clock) -> Option<Identity> {
+    let keys = || Arc::new(deployment.service_keys.clone());
+    deployment.service_key.clone().map(|key| Identity { key, keys: keys(), clock: clock.clone() })
+}
+
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     // Before the first metric: what is recorded earlier is lost.
     metrics::start(&[S::metrics()]);
@@ -155,8 +161,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
     let vault = config.deployment.vault()?.map(Arc::new);
     let deployment = Arc::new(Deployment { serves_tls: tls.is_some(), ..config.deployment.into_deployment(S::NAME)? });
-    let identity =
-        deployment.service_key.clone().map(|key| Identity { key, keys: Arc::new(deployment.service_keys.clone()), clock: clock.clone() });
+    let identity = identity(&deployment, &clock);
     let bus = Bus::connect_as(&config.bus, identity).await?;
     let db = match (S::migrations(), config.db) {
         (None, _) => None,

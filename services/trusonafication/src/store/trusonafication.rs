@@ -29,8 +29,8 @@ use crate::{
 const SENT: &str = ") SELECT seq, older, unnamed FROM sent";
 
 /// Notes the event that a statement has inserted; false if it has not.
-fn note(tx: &mut Tx, event: &Entry, sent: Option<Row>) -> Result<bool, Failure> {
-    if let Some(row) = &sent {
+fn note(tx: &mut Tx, event: &Entry, sent: Option<&Row>) -> Result<bool, Failure> {
+    if let Some(row) = sent {
         outbox::inserted(tx, event, row)?;
     }
     Ok(sent.is_some())
@@ -85,7 +85,7 @@ impl New<'_> {
         };
         let query = self.event.push_insert(query.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM made)");
         let sent = query.push(outbox::RETURNING).push(SENT).fetch_optional().await?;
-        note(tx, self.event, sent)
+        note(tx, self.event, sent.as_ref())
     }
 
     fn unless_full<'a>(&self, query: Query<'a>) -> Query<'a> {
@@ -198,7 +198,7 @@ impl Answered<'_> {
         let changed = self.push_update(free.push(" FOR UPDATE SKIP LOCKED), changed AS ("))?.push(" WHERE id IN (SELECT id FROM free)");
         let sent = self.event.push_insert(changed.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM changed)");
         let sent = sent.push(outbox::RETURNING).push(SENT).fetch_optional().await?;
-        note(tx, self.event, sent)
+        note(tx, self.event, sent.as_ref())
     }
 
     fn push_update<'a>(&self, query: Query<'a>) -> Result<Query<'a>, Failure> {
