@@ -38,10 +38,7 @@ pub const RETURNING: &str = " RETURNING seq, \
 /// An event as the outbox stores it. Build it before a transaction that must be short.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    id: Uuid,
-    subject: String,
-    payload: Bytes,
-    headers: BTreeMap<String, String>,
+    message: Message,
     created_at: Timestamp,
 }
 
@@ -58,31 +55,23 @@ impl Entry {
             headers.insert("traceparent".to_owned(), traceparent);
         }
         let subject = format!("{}.{}.{}", E::SUBJECT, context.relying_party, event.key());
-        Self {
-            id: EventId::derive(context.now, &subject, context.version).as_uuid(),
-            subject,
-            payload: event.encode_to_vec().into(),
-            headers,
-            created_at: context.now,
-        }
+        let id = EventId::derive(context.now, &subject, context.version).as_uuid();
+        let message = Message { id, subject, payload: event.encode_to_vec().into(), headers };
+        Self { message, created_at: context.now }
     }
 
     /// Appends `INSERT INTO outbox … SELECT …`, which a condition may follow, and then [`RETURNING`]. Once it is executed, [`inserted`] has
     /// to be called.
     pub fn push_insert<'a>(&self, query: Query<'a>) -> Query<'a> {
-        let message = self.message();
+        let Self { message, created_at } = self;
         query
             .push("INSERT INTO outbox (id, subject, payload, headers, created_at, key) SELECT ")
             .push_bind(message.id)
             .and_bind(message.subject.as_str())
             .and_bind(&message.payload[..])
             .and_bind(serde_json::to_string(&message.headers).unwrap_or_default())
-            .and_bind(self.created_at)
+            .and_bind(*created_at)
             .and_bind(message.key())
-    }
-
-    fn message(&self) -> Message {
-        Message { id: self.id, subject: self.subject.clone(), payload: self.payload.clone(), headers: self.headers.clone() }
     }
 }
 
@@ -99,7 +88,7 @@ pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
 
 /// Lets the relay of this process publish an entry without reading it. `row` is what [`RETURNING`] returned.
 pub fn inserted(tx: &mut Tx, entry: &Entry, row: &Row) -> Result<(), DbError> {
-    let outgoing = Outgoing { seq: row.get("seq")?, created_at: entry.created_at, message: entry.message() };
+    let outgoing = Outgoing { seq: row.get("seq")?, created_at: entry.created_at, message: entry.message.clone() };
     tx.publish(FreshEvent { outgoing, after: [row.get("older")?, row.get("unnamed")?] });
     Ok(())
 }

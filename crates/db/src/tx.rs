@@ -116,6 +116,11 @@ impl Tx {
         }
         let deadline = self.deadline.take();
         let then = std::mem::take(&mut self.then);
+        if self.is_postgres() && self.stage == Stage::New {
+            // Nothing was executed, which says nothing about the database.
+            then.into_iter().for_each(|then| then());
+            return Ok(());
+        }
         let outcome = match self.inner.take() {
             None => Ok(()),
             Some(Inner::Sqlite(member)) => {
@@ -124,10 +129,7 @@ impl Tx {
                 member.commit(then, deadline).await
             }
             Some(Inner::Postgres(mut session)) => {
-                let committed = match self.stage {
-                    Stage::Begun => session.command("COMMIT").await,
-                    Stage::New | Stage::Done => Ok(()),
-                };
+                let committed = if self.stage == Stage::Begun { session.command("COMMIT").await } else { Ok(()) };
                 if committed.is_ok() {
                     for then in then {
                         then();
@@ -195,7 +197,13 @@ impl Tx {
         let inner = self.inner.as_mut().ok_or(DbError::Aborted)?;
         if let (Inner::Postgres(session), Engine::Postgres(postgres)) = (&mut *inner, self.db.engine()) {
             match self.stage {
-                Stage::New => postgres.begin_on(session).await.inspect_err(|error| self.db.failed(error))?,
+                Stage::New => {
+                    if let Err(error) = postgres.begin_on(session).await {
+                        self.failed = true;
+                        self.db.failed(&error);
+                        return Err(error);
+                    }
+                }
                 Stage::Begun => {}
                 Stage::Done => return Err(DbError::Aborted),
             }
@@ -220,7 +228,11 @@ impl Tx {
     /// Takes another connection for one that the server had closed.
     pub(crate) async fn reconnect(&mut self) -> Result<(), DbError> {
         if let Engine::Postgres(postgres) = self.db.engine() {
-            self.inner = Some(Inner::Postgres(Box::new(postgres.session().await?)));
+            let session = postgres.session().await.inspect_err(|error| {
+                self.failed = true;
+                self.db.failed(error);
+            })?;
+            self.inner = Some(Inner::Postgres(Box::new(session)));
         }
         Ok(())
     }

@@ -55,6 +55,24 @@ async fn a_session_that_ended_while_idle_is_not_noticed_by_who_reads_or_begins()
 }
 
 #[tokio::test]
+async fn a_transaction_that_could_not_begin_is_not_committed() {
+    let (database, db) = connect(4).await;
+    let other = Db::connect(&DbConfig::new(database.url())).await.unwrap();
+    let _idle = db.begin().await.unwrap();
+    for last in [false, true] {
+        // On a connection that was opened for it: one that had been idle would be replaced.
+        let mut tx = db.begin().await.unwrap();
+        end_sessions(&other).await;
+        let insert = "INSERT INTO thing (id) VALUES (1)";
+        let query = if last { tx.last_query(insert) } else { tx.query(insert) };
+        query.execute().await.unwrap_err();
+        tx.after_commit(|| panic!("nothing was committed"));
+        let outcome = tx.commit().await;
+        assert!(matches!(outcome, Err(DbError::Aborted)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_ends_inside_a_transaction_takes_it_with_it_and_nothing_else() {
     let (database, db) = connect(4).await;
     let other = Db::connect(&DbConfig::new(database.url())).await.unwrap();

@@ -126,6 +126,7 @@ where
         let (mut tx, answer) = match attempt().await {
             Ok(Some(changed)) => changed,
             Ok(None) => continue,
+            Err(refused) if refused.kind() == Kind::Unavailable => return Err(refused),
             Err(refused) => return first_answer(request, answers, refused).await,
         };
         let Some(request) = request else {
@@ -156,17 +157,11 @@ where
     F: Future<Output = Result<Option<A>, E>> + Send,
 {
     for _ in 0..ATTEMPTS {
-        let refused = match attempt().await {
+        match attempt().await {
             Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => continue,
-            Err(refused) => refused,
-        };
-        let Some(request) = request else { return Err(refused) };
-        return match request.given(answers).await {
-            Ok(Some(given)) => Ok(given),
-            Err(said @ (IdempotencyError::Mismatch | IdempotencyError::Lost)) => Err(said.into()),
-            Ok(None) | Err(_) => Err(refused),
-        };
+            Ok(None) => {}
+            Err(refused) => return first_answer(request, answers, refused).await,
+        }
     }
     Err(IdempotencyError::Raced.into())
 }
@@ -175,11 +170,12 @@ where
 async fn first_answer<A, E>(request: Option<&Request>, answers: &Answers<'_>, refused: E) -> Result<A, E>
 where
     A: Message + Default,
-    E: Classify,
+    E: From<IdempotencyError>,
 {
-    let Some(request) = request.filter(|_| refused.kind() != Kind::Unavailable) else { return Err(refused) };
+    let Some(request) = request else { return Err(refused) };
     match request.given(answers).await {
         Ok(Some(given)) => Ok(given),
+        Err(said @ (IdempotencyError::Mismatch | IdempotencyError::Lost)) => Err(said.into()),
         Ok(None) | Err(_) => Err(refused),
     }
 }

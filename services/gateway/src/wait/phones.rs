@@ -89,11 +89,7 @@ impl Waiting {
         while found.is_empty() {
             match self.woken(end.saturating_duration_since(Instant::now())).await {
                 Woken::Look => found = self.look(end).await?,
-                // There was nothing before, so that nothing of it has ended.
-                Woken::Updated(updates) => {
-                    found = updates.into_iter().filter_map(created).collect();
-                    self.state.given.note(&self.phone.device, &found);
-                }
+                Woken::Updated(updates) => found = self.take(updates).new,
                 Woken::Late | Woken::Stopping => break,
                 Woken::Replaced => return Err(permits::replaced()),
             }
@@ -128,20 +124,10 @@ impl Waiting {
 
     /// Takes what is new into what the phone shows.
     fn take(&mut self, updates: Vec<device_update::Update>) -> Update {
-        let mut update = Update { new: Vec::new(), closed: Vec::new() };
-        for one in updates {
-            match one {
-                device_update::Update::Created(pending) if self.shown.iter().all(|(id, _)| *id != pending.id) => {
-                    self.shown.push(self.shown_one(&pending.id));
-                    update.new.push(pending);
-                }
-                device_update::Update::Created(_) => {}
-                device_update::Update::EndedId(ended) => {
-                    update.closed.extend(self.shown.extract_if(.., |(id, _)| *id == ended).map(|(id, _)| id));
-                    update.new.retain(|pending| pending.id != ended);
-                }
-            }
-        }
+        let update = net(updates, |id| self.shown.iter().any(|(shown, _)| shown == id));
+        self.shown.retain(|(id, _)| !update.closed.contains(id));
+        let shown: Vec<_> = update.new.iter().map(|pending| self.shown_one(&pending.id)).collect();
+        self.shown.extend(shown);
         self.state.given.note(&self.phone.device, &update.new);
         update
     }
@@ -213,11 +199,25 @@ fn of(woken: nodkey_bus::Woken) -> Woken {
     Option::map_or(updates, Woken::Look, Woken::Updated)
 }
 
-fn created(update: device_update::Update) -> Option<PendingTrusonafication> {
-    match update {
-        device_update::Update::Created(pending) => Some(pending),
-        device_update::Update::EndedId(_) => None,
+/// What is left of updates that came one after the other: what has ended before it was shown is neither new nor closed.
+fn net(updates: Vec<device_update::Update>, is_shown: impl Fn(&str) -> bool) -> Update {
+    let mut net = Update { new: Vec::new(), closed: Vec::new() };
+    for update in updates {
+        match update {
+            device_update::Update::Created(pending) => {
+                if !is_shown(&pending.id) && net.new.iter().all(|new| new.id != pending.id) {
+                    net.new.push(pending);
+                }
+            }
+            device_update::Update::EndedId(id) => {
+                net.new.retain(|new| new.id != id);
+                if is_shown(&id) && !net.closed.contains(&id) {
+                    net.closed.push(id);
+                }
+            }
+        }
     }
+    net
 }
 
 /// The topic to wake a device when a trusonafication is created for it, or one of its own is over.
@@ -228,4 +228,34 @@ pub fn device_topic(device: &DeviceId) -> String {
 /// The topic, within this gateway, to wake a phone when a look found that a trusonafication is over.
 pub fn shown_topic(id: &str) -> String {
     format!("shown.{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use device_update::Update::{Created, EndedId};
+
+    use super::*;
+
+    fn created(id: &str) -> device_update::Update {
+        Created(PendingTrusonafication { id: id.into(), ..PendingTrusonafication::default() })
+    }
+
+    /// The ids that are new and closed to a phone that shows `a`.
+    fn after(updates: Vec<device_update::Update>) -> (Vec<String>, Vec<String>) {
+        let Update { new, closed } = net(updates, |id| id == "a");
+        (new.into_iter().map(|pending| pending.id).collect(), closed)
+    }
+
+    #[test]
+    fn what_has_ended_before_a_phone_could_show_it_is_neither_new_nor_closed() {
+        let ended = |id: &str| EndedId(id.into());
+        for (updates, new, closed) in [
+            (vec![created("b"), ended("b")], vec![], vec![]),
+            (vec![created("b"), created("c"), ended("b"), created("b")], vec!["c", "b"], vec![]),
+            (vec![created("a"), created("b"), created("b")], vec!["b"], vec![]),
+            (vec![ended("a"), ended("a"), ended("z")], vec![], vec!["a"]),
+        ] {
+            assert_eq!(after(updates), (new.into_iter().map(Into::into).collect(), closed.into_iter().map(Into::into).collect()));
+        }
+    }
 }
