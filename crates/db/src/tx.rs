@@ -118,7 +118,9 @@ impl Tx {
         let then = std::mem::take(&mut self.then);
         if self.is_postgres() && self.stage == Stage::New {
             // Nothing was executed, which says nothing about the database.
-            then.into_iter().for_each(|then| then());
+            for then in then {
+                then();
+            }
             return Ok(());
         }
         let outcome = match self.inner.take() {
