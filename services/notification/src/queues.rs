@@ -17,13 +17,16 @@ use nodkey_runtime::{Failure, Job};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
-    time::MissedTickBehavior,
+    time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 /// How often to poll for due items without a wake: retries, and what other replicas left.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The same once nothing was due for [`QUIET`]: what is repeated then has waited for longer.
+const IDLE: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent sends to one receiver.
 const MAX_WIDTH: usize = 16;
 /// Number of receiver queues read at once.
@@ -114,33 +117,48 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
 
     /// The job that works off receiver queues: those named by `woken` immediately, and all others with due items when it polls. An empty
     /// name makes it poll immediately.
-    pub fn job(self, name: &'static str, mut woken: mpsc::Receiver<String>) -> Job {
-        Job::new(name, move |shutdown| async move {
-            let (queues, mut after) = (self, String::new());
-            let mut interval = tokio::time::interval(INTERVAL);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                let look = tokio::select! {
-                    () = shutdown.cancelled() => break,
-                    wake = woken.recv() => {
-                        let queue = wake.unwrap_or_default();
-                        if !queue.is_empty() {
-                            queues.start(&queue);
-                        }
-                        queue.is_empty()
+    pub fn job(self, name: &'static str, woken: mpsc::Receiver<String>) -> Job {
+        Job::new(name, move |shutdown| self.run(woken, shutdown))
+    }
+
+    async fn run(self, mut woken: mpsc::Receiver<String>, shutdown: CancellationToken) {
+        let mut after = String::new();
+        let (mut busy, mut poll) = (Instant::now(), Instant::now());
+        loop {
+            let look = tokio::select! {
+                () = shutdown.cancelled() => break,
+                wake = woken.recv() => {
+                    let queue = wake.unwrap_or_default();
+                    if !queue.is_empty() {
+                        self.start(&queue);
+                        busy = Instant::now();
                     }
-                    () = queues.0.look.notified() => true,
-                    _ = interval.tick() => true,
-                };
-                if look && let Err(e) = queues.scan(&mut after).await {
+                    queue.is_empty()
+                }
+                () = self.0.look.notified() => true,
+                () = sleep_until(poll) => true,
+            };
+            if look {
+                if let Err(e) = self.scan(&mut after).await {
                     warn!(error = chain(&e), "polling for due deliveries failed; trying again");
                 }
+                let now = Instant::now();
+                if self.is_busy() {
+                    busy = now;
+                }
+                poll = now + if now.duration_since(busy) < QUIET { INTERVAL } else { IDLE };
+            } else {
+                poll = poll.min(busy + INTERVAL);
             }
-            // Sends in progress are completed: the receiver may already have them.
-            queues.0.stopping.cancel();
-            queues.0.tasks.close();
-            queues.0.tasks.wait().await;
-        })
+        }
+        // Sends in progress are completed: the receiver may already have them.
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.0.active.lock().unwrap_or_else(PoisonError::into_inner).queues.is_empty()
     }
 
     /// Starts every receiver queue after `after` with due items. If the capacity is used up, the next scan continues from there.

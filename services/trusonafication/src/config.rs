@@ -21,7 +21,7 @@ pub struct Config {
     pub max_open: u32,
     /// Lifetime of a TruCode, in seconds: 20 to 55. Browsers hold a request for as long.
     pub trucode_seconds: u32,
-    /// Interval between looks for expired trusonafications, in milliseconds. Reads in between report them as expired anyway.
+    /// Shortest time between two looks for expired trusonafications, in milliseconds. Reads in between report them as expired anyway.
     pub sweep_milliseconds: u32,
     /// Days that expired or canceled trusonafications are kept. 0: forever. Unset: 90, except for those that predate retention. A relying
     /// party's policy takes precedence.

@@ -1,6 +1,9 @@
 //! Which receivers wait for which.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use tokio::sync::mpsc;
 
@@ -10,6 +13,8 @@ use super::*;
 #[derive(Clone)]
 struct Fake {
     due: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// How often somebody looked.
+    looks: Arc<AtomicUsize>,
     sends: mpsc::Sender<Send>,
 }
 
@@ -23,6 +28,7 @@ impl Outgoing for Fake {
     type Item = String;
 
     async fn queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        self.looks.fetch_add(1, SeqCst);
         let due = self.due.lock().unwrap();
         Ok(due.iter().filter(|(queue, due)| queue.as_str() > after && **due > 0).map(|(queue, _)| queue.clone()).take(limit).collect())
     }
@@ -52,13 +58,15 @@ fn answer(wire: Vec<Send>, well: bool) {
 struct Bench {
     queues: DeliveryQueues<Fake>,
     due: Arc<Mutex<BTreeMap<String, usize>>>,
+    looks: Arc<AtomicUsize>,
     sends: mpsc::Receiver<Send>,
 }
 
 impl Bench {
     fn new(concurrency: usize) -> Self {
-        let (due, (sender, sends)) = (Arc::<Mutex<_>>::default(), mpsc::channel(100));
-        Self { queues: DeliveryQueues::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
+        let (due, looks, (sender, sends)) = (Arc::<Mutex<_>>::default(), Arc::<AtomicUsize>::default(), mpsc::channel(100));
+        let fake = Fake { due: Arc::clone(&due), looks: Arc::clone(&looks), sends: sender };
+        Self { queues: DeliveryQueues::new(fake, concurrency), due, looks, sends }
     }
 
     fn add(&self, queue: &str, count: usize) {
@@ -153,4 +161,24 @@ async fn what_comes_while_a_lane_ends_is_not_forgotten() {
         assert!(bench.queues.0.active.lock().unwrap().queues.is_empty());
         assert!(bench.queues.0.active.lock().unwrap().tenants.is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_looked_for_less_often_while_nothing_is() {
+    let Bench { queues, looks, .. } = Bench::new(4);
+    let (woken, wakes) = mpsc::channel(4);
+    let shutdown = CancellationToken::new();
+    let looks = || looks.load(SeqCst);
+    let job = tokio::spawn(queues.run(wakes, shutdown.clone()));
+    tokio::time::sleep(QUIET).await;
+    assert!(looks() >= 30, "every second at first: {}", looks());
+    let before = looks();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!((12..=13).contains(&(looks() - before)), "{}", looks() - before);
+    woken.send("a/1".into()).await.unwrap();
+    let before = looks();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(looks() - before >= 9, "every second again: {}", looks() - before);
+    shutdown.cancel();
+    job.await.unwrap();
 }

@@ -4,6 +4,7 @@ mod budget;
 mod changes;
 mod count;
 mod create;
+mod expiry;
 mod open;
 mod replay;
 mod respond;
@@ -41,7 +42,7 @@ use nodkey_proto::{
 };
 use nodkey_runtime::{
     Deployment, Deps, Failure, Peers,
-    page::{Cursor, Listed},
+    page::Listed,
     signing::{Held, Keys, Signer},
     status::PeerError,
 };
@@ -53,6 +54,8 @@ pub use budget::Patience;
 pub use changes::{Changes, job as changes_job};
 pub use count::{Counted, Steps};
 pub use create::Matching;
+use expiry::NextLook;
+pub use expiry::job as expiry_job;
 use open::Open;
 use seen::{Bound, RelyingParties};
 use signing::{Ending, OwnKeys, Registry};
@@ -94,6 +97,7 @@ pub struct App {
     relying_parties: Arc<RelyingParties>,
     bound: Arc<Bound>,
     measures: Measures,
+    next_look: Arc<NextLook>,
 }
 
 /// What is published about a change: an event and wakes.
@@ -106,15 +110,6 @@ struct Update {
     /// How long the trusonafication was in progress.
     waited: Duration,
     wrong_number: bool,
-}
-
-/// The result of a sweep for overdue trusonafications.
-#[derive(Clone, Debug)]
-pub struct Swept {
-    /// The last unreadable row, which therefore remains; `None` if there is none.
-    pub unreadable: Option<Cursor>,
-    /// Whether more are overdue.
-    pub more: bool,
 }
 
 impl App {
@@ -135,7 +130,23 @@ impl App {
         let measures = Measures::new(&config.measured_relying_parties);
         let relying_parties = Arc::new(RelyingParties::new(peers.clone(), &bus));
         let (open, bound) = (Open::default(), Arc::new(Bound::new()));
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open, relying_parties, bound, measures })
+        Ok(Self {
+            config,
+            db,
+            bus,
+            peers,
+            clock,
+            random,
+            vault,
+            deployment,
+            stopping,
+            keys,
+            open,
+            relying_parties,
+            bound,
+            measures,
+            next_look: Arc::default(),
+        })
     }
 
     /// The source of randomness.
@@ -208,26 +219,6 @@ impl App {
         // Challenges give their expiry in whole seconds. If a phone considers one of them expired, some would refuse the rest as well.
         let second = Timestamp::from_seconds(self.now().as_seconds()) + Duration::from_micros(999_999);
         Ok(store::pending(&self.db, party, device, &user, second, MAX_CHALLENGES).await?)
-    }
-
-    /// Ends a batch of overdue trusonafications after a position, in one transaction. Unreadable rows are skipped.
-    pub async fn sweep(&self, after: Option<&Cursor>) -> Result<Swept, Error> {
-        let now = self.now();
-        let page = store::overdue(&self.db, now, after, BATCH).await?;
-        let (unreadable, more) = (page.last_unreadable().cloned(), page.has_next());
-        let overdue = page.into_rows();
-        if !overdue.is_empty() {
-            let signer = self.keys.published().await?;
-            let mut tx = self.db.begin_patient().await?;
-            for found in overdue {
-                if let Change::Changed(expired) = found.expire(now) {
-                    // Another replica, or a phone, may have been first.
-                    self.end(&mut tx, &signer, &expired).await?;
-                }
-            }
-            tx.commit().await?;
-        }
-        Ok(Swept { unreadable, more })
     }
 
     /// Cancels the trusonafications that end with a user, binding or device, in the transaction of its event.

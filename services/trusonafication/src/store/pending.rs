@@ -135,6 +135,15 @@ pub async fn in_progress(
     Ok(page.filter_map(|t| owner.is_about(&t).then_some(t)))
 }
 
+/// When the next trusonafication in progress expires, or did, of all relying parties and after a position; `None` if it is after `until`.
+pub async fn next_expiry(db: &Db, until: Timestamp, after: Option<&Cursor>) -> Result<Option<Timestamp>, DbError> {
+    let query = db.query("SELECT expires_at FROM trusonafication WHERE status = 'in_progress' AND expires_at <= ").push_bind(until);
+    let (at, id) = begin(after);
+    let query = query.push(" AND (expires_at, id) > (").push_bind(at).push(", ").push_bind(id).push(")");
+    let row = query.push(" ORDER BY expires_at, id LIMIT 1").fetch_optional().await?;
+    row.map(|row| row.get("expires_at")).transpose()
+}
+
 /// Returns a batch of overdue trusonafications of all relying parties after a position, longest overdue first.
 pub async fn overdue(db: &Db, now: Timestamp, after: Option<&Cursor>, size: i64) -> Result<Listed<Trusonafication>, DbError> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM trusonafication WHERE status = 'in_progress' AND expires_at <= ");
