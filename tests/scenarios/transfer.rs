@@ -68,11 +68,17 @@ async fn papers(world: &World, old: &ByHand<'_>, new: &ByHand<'_>, act: Transfer
     Papers { claims, asks: TransferRequestClaims { iss: new.id(), aud, nonce: new.nonce().await } }
 }
 
-/// Sends the statements signed by these keys, as the phone with the first key.
+/// Sends the statements signed by these keys, as the phone with the first key. Sends them again while the machine is too busy to commit before
+/// the checks are outdated.
 async fn send(world: &World, Papers { claims, asks }: &Papers, device: &PrivateKey, presence: &PrivateKey, new: &PrivateKey) -> Answered {
     let (statement, signature) = (sign_transfer(claims, device), sign_transfer(claims, presence));
     let body = json!({"statement": statement, "signature": signature, "request": sign_transfer_request(asks, new)}).to_string();
-    phone(&world.http, device, Method::POST, "/api/v2/device_transfers", &body).await
+    loop {
+        let answered = phone(&world.http, device, Method::POST, "/api/v2/device_transfers", &body).await;
+        if answered.status != 503 {
+            return answered;
+        }
+    }
 }
 
 async fn active<'a>(world: &'a World, tenant: &'a Tenant, user: &str) -> ByHand<'a> {
