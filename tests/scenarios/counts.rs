@@ -20,6 +20,9 @@ use crate::world::World;
 /// Five services on PostgreSQL and NATS: name, asked, answered.
 const DISTRIBUTED: &[(&str, u64, u64)] =
     &[("grpc", 2, 5), ("statements", 5, 8), ("round_trips", 5, 8), ("commits", 2, 2), ("bus_in", 4, 5), ("bus_out", 3, 3)];
+/// The same with prompt budgets: one statement more, which looks at the user's.
+const WITH_BUDGETS: &[(&str, u64, u64)] =
+    &[("grpc", 2, 5), ("statements", 6, 8), ("round_trips", 6, 8), ("commits", 2, 2), ("bus_in", 4, 5), ("bus_out", 3, 3)];
 /// One process on SQLite.
 const EMBEDDED: &[(&str, u64, u64)] =
     &[("http", 1, 1), ("grpc", 2, 5), ("statements", 7, 9), ("round_trips", 7, 9), ("commits", 2, 2), ("syncs", 2, 2)];
@@ -78,13 +81,27 @@ fn holds(command: &mut Command, expected: &[(&str, u64, u64)]) {
 
 #[test]
 fn counts_of_one_login_hold_distributed() {
+    distributed(&[], DISTRIBUTED);
+}
+
+#[test]
+fn counts_of_one_login_hold_where_prompts_have_a_budget() {
+    distributed(&["--budgets"], WITH_BUDGETS);
+}
+
+fn distributed(options: &[&str], expected: &[(&str, u64, u64)]) {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let dir = TempDir::new_in(top.join("target")).unwrap();
     let prefix = nodkey_testkit::unique_prefix();
     let mut command = Command::new(nodkey());
     command.args(["bench", "tap", "--"]).arg(top.join("scripts/up-native")).arg("--dir").arg(dir.path()).args(["--prefix", &prefix, "--"]);
-    command.arg(nodkey()).args(["bench", "counts", "--json", "--rounds", "30", "--deployment"]).arg(dir.path().join("native.json"));
-    holds(&mut command, DISTRIBUTED);
+    command
+        .arg(nodkey())
+        .args(["bench", "counts", "--json", "--rounds", "30"])
+        .args(options)
+        .arg("--deployment")
+        .arg(dir.path().join("native.json"));
+    holds(&mut command, expected);
 }
 
 #[test]

@@ -49,6 +49,9 @@ pub struct Args {
     /// How phones wait
     #[arg(long, value_enum, default_value_t = Wait::Poll)]
     phone: Wait,
+    /// Use a relying party with prompt budgets, as each has by default: the load is limited by them, so others have none
+    #[arg(long)]
+    budgets: bool,
     /// Seconds without any login that are also counted
     #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
     idle: u64,
@@ -87,7 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
     let mut sources = Sources::open(&target, args.tap, trace).await?;
-    let party = target.party().await?;
+    let party = target.party(args.budgets).await?;
     let enrolled = fleet::enrol(&target, &party, "user", USERS, || ()).await?;
     let permits = Arc::new(Semaphore::new(0));
     let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, Some(&permits))?;

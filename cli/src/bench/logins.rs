@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let target = args.target.target()?;
     let machine = args.servers.machine(&target).await?;
     let mut sources = Sources::open(&target, None::<SocketAddr>, None).await?;
-    let party = target.party().await?;
+    let party = target.party(false).await?;
 
     let most = args.concurrency.iter().copied().max().unwrap_or_default();
     let users = args.users.map_or_else(|| USERS.max(4 * usize::from(most)), |users| users as usize);
@@ -87,7 +87,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let example = first(&fleet).await?;
     let progress = bar("creating the background", args.background.total());
+    let before = machine.read().await?;
     let waiting = args.background.lay(&target, &party, &example, &progress).await?;
+    let after = machine.read().await?;
     progress.finish_and_clear();
 
     let paces: Vec<_> = match args.rate {
@@ -99,6 +101,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let warmup = End { duration: Some(Duration::from_secs(args.warmup)), count: None };
     let end = End { duration: args.count.is_none().then(|| Duration::from_secs(args.duration)), count: args.count };
     let mut report = Report::new(&target, &args.background, &paces, users, args.phone);
+    report.waits(&after, &before);
     for _ in 0..args.runs {
         for (column, pace) in paces.iter().enumerate() {
             load::run(&fleet, *pace, warmup, &progress).await?;

@@ -21,6 +21,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Bytes handed to the operating system to write, to files and sockets.
     pub written: u64,
+    /// Bytes of memory that are in use at this moment and backed by no file.
+    pub memory: u64,
 }
 
 /// A process to measure.
@@ -42,7 +44,11 @@ struct Stat {
 impl Usage {
     /// The usage since `before`.
     pub fn since(self, before: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(before.cpu), written: self.written.saturating_sub(before.written) }
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            written: self.written.saturating_sub(before.written),
+            memory: self.memory.saturating_sub(before.memory),
+        }
     }
 }
 
@@ -86,6 +92,7 @@ impl Process {
             for child in stats.iter().filter(|(_, stat)| stat.parent == self.pid).map(|(pid, _)| self::usage(*pid)) {
                 usage.cpu += child.cpu;
                 usage.written += child.written;
+                usage.memory += child.memory;
             }
         }
         usage
@@ -100,7 +107,14 @@ pub fn usages(processes: &[Process]) -> BTreeMap<String, Usage> {
 fn usage(pid: u32) -> Usage {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let written = io.lines().find_map(|line| line.strip_prefix("wchar:")?.trim().parse().ok());
-    Usage { cpu: stat(pid).map(|stat| stat.own).unwrap_or_default(), written: written.unwrap_or(0) }
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let cpu = stat(pid).map(|stat| stat.own).unwrap_or_default();
+    Usage { cpu, written: written.unwrap_or(0), memory: parse_memory(&status).unwrap_or(0) }
+}
+
+fn parse_memory(status: &str) -> Option<u64> {
+    let kib: u64 = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 fn pids() -> Vec<u32> {
@@ -145,6 +159,12 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let stat = parse_stat("7 (a) b (c)) S 3 7 7 0 -1 4194304 1 2 3 4 50 7 2 1 20 0 1 0 99").unwrap();
         assert_eq!((stat.parent, stat.own, stat.waited_for), (3, Duration::from_millis(570), Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(parse_memory("VmRSS:\t  900 kB\nRssAnon:\t  20 kB\nRssFile:\t 880 kB\n"), Some(20 * 1024));
+        assert_eq!(parse_memory(""), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Report {
     finished: u64,
     waiting: usize,
     waiting_backends: usize,
+    /// Memory that a process uses more since phones and backends wait, in KiB for each of them, where that is at least a tenth of one.
+    waiting_kib: BTreeMap<String, f64>,
     paces: Vec<Column>,
 }
 
@@ -94,7 +96,18 @@ impl Report {
             finished: background.finished,
             waiting: background.waiting,
             waiting_backends: background.waiting_backends,
+            waiting_kib: BTreeMap::new(),
             paces: paces.iter().map(column).collect(),
+        }
+    }
+
+    /// Notes what the processes use since the phones and backends wait.
+    pub fn waits(&mut self, after: &Reading, before: &Reading) {
+        let all = self.waiting + self.waiting_backends;
+        if all > 0 {
+            let kib = |usage: Usage| number(usage.memory) / 1024.0 / number(all as u64);
+            let each = after.usages_since(before).into_iter().map(|(name, usage)| (name, kib(usage)));
+            self.waiting_kib = each.filter(|(name, kib)| name != "bench" && *kib >= 0.1).collect();
         }
     }
 
@@ -159,7 +172,11 @@ impl Report {
         for (count, what) in background.into_iter().filter(|(count, _)| *count > 0) {
             let _ = write!(text, ", {count} {what}");
         }
-        let _ = write!(text, "** ({} users, phones by {}, {runs} runs)\n\n|", self.users, self.phone);
+        let _ = write!(text, "** ({} users, phones by {}, {runs} runs)", self.users, self.phone);
+        for (name, kib) in &self.waiting_kib {
+            let _ = write!(text, "; {name}: {kib:.1} KiB for each that waits");
+        }
+        text.push_str("\n\n|");
         for column in &self.paces {
             let _ = match (column.concurrency, column.rate) {
                 (Some(concurrency), _) => write!(text, " | {concurrency} at once"),

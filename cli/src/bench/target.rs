@@ -127,15 +127,15 @@ impl Target {
         self.processes.len() == 1
     }
 
-    /// Creates a relying party with both credentials.
-    pub async fn party(&self) -> anyhow::Result<Party> {
+    /// Creates a relying party with both credentials. It has prompt budgets only if `budgets` says so.
+    pub async fn party(&self, budgets: bool) -> anyhow::Result<Party> {
         let operator = self.operator()?;
         let registry = operator.channel(ServiceName::Registry);
         let request = CreateRelyingPartyRequest { name: "nodkey bench".into(), ..CreateRelyingPartyRequest::default() };
         let mut parties = RelyingPartyServiceClient::new(registry.clone());
         let id = parties.create_relying_party(request).await.context("cannot create a relying party")?.into_inner().id;
         // All its phones register from one address, and a phone that falls behind must not reduce the load.
-        let prompts = PromptSettings { tolerant: true, ..PromptSettings::default() };
+        let prompts = PromptSettings { tolerant: !budgets, ..PromptSettings::default() };
         let limits = RelyingPartyLimits {
             registrations_per_address: UNLIMITED,
             unbound_devices: UNLIMITED,

@@ -15,7 +15,7 @@ use crate::{
     domain::{Budget, Change, State, Trusonafication, Waiting, Way},
     error::Error,
     metrics::{PROMPTS_REFUSED, PromptRefusal},
-    store::{self, Hold, Open},
+    store::{self, Hold, Mark, Open},
 };
 
 /// How long an unused budget is kept: all of its strikes expire long before.
@@ -51,6 +51,13 @@ pub(super) struct Admitted {
     pub(super) others_wait: bool,
 }
 
+/// Why a user may not be prompted now.
+struct Refused {
+    reason: PromptRefusal,
+    /// For how long.
+    after: Duration,
+}
+
 /// The state of a user's prompt budget.
 #[derive(Clone, Debug)]
 pub struct Patience {
@@ -67,30 +74,31 @@ pub struct Patience {
 }
 
 impl App {
+    /// A prompt that the user's budget allows at this moment, and the version of the budget that says so: the prompt can be written on the
+    /// condition that it is still the same. `None` if a transaction has to find out.
+    pub(super) async fn foresee(&self, asked: &Trusonafication) -> Result<Option<(Admitted, Mark)>, Error> {
+        let Some(user) = counted_user(asked).filter(|_| self.db.is_postgres()) else { return Ok(None) };
+        let (party, context) = (asked.relying_party, asked.ask.context.as_str());
+        let Some(seen) = store::look(&self.db, party, user, context, self.now()).await? else { return Ok(None) };
+        let admitted = judge(seen.budget, seen.open, seen.held, context, self.now()).ok();
+        Ok(admitted.filter(|admitted| admitted.replaced.is_empty()).map(|admitted| (admitted, seen.mark)))
+    }
+
     /// Refuses a prompt if the user's budget does not allow it, or if the user reported "not me". Locks the budget until the transaction
     /// ends.
     pub(super) async fn admit(&self, tx: &mut Tx, asked: &Trusonafication) -> Result<Admitted, Error> {
         let Some(user) = counted_user(asked) else { return Ok(Admitted::default()) };
         let (party, context) = (asked.relying_party, asked.ask.context.as_str());
         let budget = store::lock_budget(tx, party, user, self.row_id(), self.now()).await?;
-        let open = store::waiting_for(tx, party, user).await?;
-        let held = store::held(tx, party, user, context).await?;
-        // Read after the lock, for which this transaction may have waited.
-        let now = self.now();
-        // An overdue prompt is not replaced: it already counts as a strike.
-        let same = |open: &Open| !context.is_empty() && open.context == context && open.waiting.ends_at() > now;
-        let (replaced, open): (Vec<_>, Vec<_>) = open.into_iter().partition(same);
-        let waiting: Vec<_> = open.iter().map(|open| open.waiting).collect();
-        let free = budget.free_at(&waiting, now);
-        let held = held.filter(|until| *until > now);
-        let reason = if held.is_some() { PromptRefusal::Held } else { PromptRefusal::Budget };
-        let after = now.until(held.map_or(free, |until| until.max(free)));
-        if !after.is_zero() {
+        let (open, held) = store::waiting_and_held(tx, party, user, context).await?;
+        // The time after the lock, for which this transaction may have waited.
+        judge(budget, open, held, context, self.now()).map_err(|Refused { reason, after }| {
             PROMPTS_REFUSED.with(reason).increment(1);
-            return Err(if held.is_some() { Error::PromptsHeld { after } } else { Error::PromptBudget { after } });
-        }
-        let others_wait = waiting.iter().any(|waiting| waiting.ends_at() > now);
-        Ok(Admitted { replaced: replaced.into_iter().map(|replaced| replaced.id).collect(), others_wait })
+            match reason {
+                PromptRefusal::Held => Error::PromptsHeld { after },
+                PromptRefusal::Budget => Error::PromptBudget { after },
+            }
+        })
     }
 
     /// Cancels the prompts that a newer one replaces.
@@ -201,6 +209,22 @@ impl App {
     fn row_id(&self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid()
     }
+}
+
+/// Whether a user may be prompted now.
+fn judge(budget: Budget, open: Vec<Open>, held: Option<Timestamp>, context: &str, now: Timestamp) -> Result<Admitted, Refused> {
+    // An overdue prompt is not replaced: it already counts as a strike.
+    let same = |open: &Open| !context.is_empty() && open.context == context && open.waiting.ends_at() > now;
+    let (replaced, open): (Vec<_>, Vec<_>) = open.into_iter().partition(same);
+    let waiting: Vec<_> = open.iter().map(|open| open.waiting).collect();
+    let free = budget.free_at(&waiting, now);
+    let held = held.filter(|until| *until > now);
+    let after = now.until(held.map_or(free, |until| until.max(free)));
+    if !after.is_zero() {
+        return Err(Refused { reason: if held.is_some() { PromptRefusal::Held } else { PromptRefusal::Budget }, after });
+    }
+    let others_wait = waiting.iter().any(|waiting| waiting.ends_at() > now);
+    Ok(Admitted { replaced: replaced.into_iter().map(|replaced| replaced.id).collect(), others_wait })
 }
 
 /// The user whose budget the trusonafication counts against, if any. A wrong number counts even for a sign-in that the user started, since

@@ -78,19 +78,25 @@ impl App {
     ) -> Result<Created, Error> {
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
         // Creation does not depend on fresh answers of other services: who may answer is checked again when the answer arrives.
-        let demanded = AtomicBool::new(false);
+        let (demanded, contended) = (AtomicBool::new(false), AtomicBool::new(false));
         let attempt = async || {
             let now = self.now();
             let ask = self.read(fields.clone(), now)?;
             let mode = matching.mode.or_else(|| demanded.load(Relaxed).then_some(MatchMode::Enter));
             let Prepared { mut asked, challenge, policy, pairing } = self.prepare(party, ask, mode, now).await?;
+            // Whatever else has to be written or locked first takes a transaction that also locks the budget.
+            let alone = pairing.is_none() && !matches!(asked.ask.target, Target::TruCode(_)) && !contended.load(Relaxed);
+            let foreseen = if alone { self.foresee(&asked).await? } else { None };
             let mut tx = self.db.begin().await?;
             if let Some(pairing) = pairing
                 && store::spend_pairing(&mut tx, pairing).await?
             {
                 asked.way = Way::Own;
             }
-            let Admitted { replaced, others_wait } = self.admit(&mut tx, &asked).await?;
+            let (Admitted { replaced, others_wait }, mark) = match foreseen {
+                Some((admitted, mark)) => (admitted, Some(mark)),
+                None => (self.admit(&mut tx, &asked).await?, None),
+            };
             if others_wait && asked.ask.prompt && mode.is_none() && matching.shown {
                 // Only the number lets the user tell which of the two pending prompts is their own.
                 demanded.store(true, Relaxed);
@@ -119,13 +125,19 @@ impl App {
             };
             let (update, response) = (Self::created(&asked, &challenge), request.as_ref().map(|request| request.seal(&answers, &answer)));
             let (max, event, response) = (self.config.max_pending, &update.entry, response.as_ref());
-            if !store::insert(&mut tx, &store::New { t: &asked, challenge: &challenge, max, event, response }).await? {
+            let new = store::New { t: &asked, challenge: &challenge, max, event, response, mark: mark.as_ref() };
+            if !store::insert(&mut tx, &new).await? {
                 tx.rollback().await?;
+                if mark.is_some() {
+                    contended.store(true, Relaxed);
+                    return Ok(None);
+                }
                 let first = store::first_end(&self.db, party, &asked.ask.target, now).await?;
                 return Err(Error::TooManyPending { after: first.map(|end| now.until(end)).unwrap_or_default() });
             }
             self.notify(&mut tx, &update);
             tx.commit().await?;
+            self.next_look.note(asked.ask.expires_at);
             Ok(Some(answer))
         };
         once_stored(request.as_ref(), &answers, attempt).await

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{App, Update};
 use crate::{
-    domain::{self, Answer, AnsweringDevice, Change, Refusal, Stated, Trusonafication, answer},
+    domain::{self, Answer, AnsweringDevice, Change, Refusal, Stated, Status, Trusonafication, answer},
     error::Error,
     store,
 };
@@ -46,8 +46,8 @@ impl App {
         let compact = Compact::parse(response).map_err(|_| Refusal::InvalidResponse("it is not a compact JWS"))?;
         let claims: Unverified = compact.unverified_claims().map_err(|_| Refusal::InvalidResponse("it has no sub"))?;
         let id: TrusonaficationId = claims.sub.parse().map_err(|_| Failure::NotFound("trusonafication"))?;
-        let found = store::get_with_challenge(&self.db, party, id).await?;
-        let (found, challenge) = found.ok_or(Failure::NotFound("trusonafication"))?;
+        let found = store::get_answerable(&self.db, party, id).await?;
+        let store::Answerable { t: found, challenge, mut struck } = found.ok_or(Failure::NotFound("trusonafication"))?;
         // Before a connection permit is held, since the keys may have to be read.
         let signer = self.keys.published().await?;
         let (mut found, mut last, mut late) = (Some(found), Error::Raced, None::<Answered>);
@@ -63,7 +63,11 @@ impl App {
                 let result_id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
                 let current = match found.take() {
                     Some(first) => first,
-                    None => self.find(party, id).await?,
+                    None => {
+                        // Whoever was first may have struck.
+                        struck = true;
+                        self.find(party, id).await?
+                    }
                 };
                 let answered = match current.respond(result_id, &answer, self.now())? {
                     Change::Same(answered) => return Ok(answered),
@@ -75,7 +79,7 @@ impl App {
                 Answered { device, answer, changed: answered, receipt, update }
             };
             let written = match begin(place, &self.clock, said).await {
-                Ok(tx) => self.write_answered(tx, &ready, response).await,
+                Ok(tx) => self.write_answered(tx, &ready, response, struck).await,
                 Err(error) => Err(error.into()),
             };
             match written {
@@ -88,10 +92,11 @@ impl App {
         Err(last)
     }
 
-    /// Returns false if a concurrent change was first.
-    async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str) -> Result<bool, Error> {
+    /// Returns false if a concurrent change was first. An accept has nothing to forgive a user whose budget has no strikes.
+    async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str, struck: bool) -> Result<bool, Error> {
         let Answered { answer, changed, receipt, update, .. } = ready;
-        let budget = self.account(&mut tx, changed).await?;
+        let settled = !struck && changed.state.status() == Status::Accepted;
+        let budget = if settled { None } else { self.account(&mut tx, changed).await? };
         self.write_budget(&mut tx, changed, budget).await?;
         self.hold(&mut tx, changed).await?;
         let answered = store::Answered { t: changed, answer, response, receipt, event: &update.entry };

@@ -285,7 +285,7 @@ impl World {
         why: Option<RejectReason>,
         num: Option<&str>,
     ) -> String {
-        let (_, challenge) = store::get_with_challenge(&self.db, self.party, id).await.unwrap().unwrap();
+        let challenge = store::get_answerable(&self.db, self.party, id).await.unwrap().unwrap().challenge;
         let claims = ResponseClaims {
             iss: phone.device.to_string(),
             aud: "https://id.example.com".into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nodkey_db::{Db, DbError, Row, Tx, retention};
+use nodkey_db::{Db, DbError, Query, Row, Tx, retention};
 use nodkey_kernel::{
     id::{RelyingPartyId, TrusonaficationId},
     time::Timestamp,
@@ -22,13 +22,17 @@ const DAY: i64 = 86_400;
 pub async fn lock_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, id: Uuid, now: Timestamp) -> Result<Budget, Failure> {
     let sql = "INSERT INTO prompt_budget (id, relying_party_id, user_identifier, strikes, used_on) VALUES ($1, $2, $3, 0, $4) \
                ON CONFLICT (relying_party_id, user_identifier) DO UPDATE SET used_on = excluded.used_on RETURNING id, strikes, wrong_numbers, struck_at";
-    let day = Timestamp::from_seconds(now.as_seconds() / DAY * DAY);
-    let row = tx.query(sql).bind(id).bind(party.as_uuid()).bind(user).bind(day).fetch_one().await?;
-    Ok(read(&row)?)
+    let row = tx.query(sql).bind(id).bind(party.as_uuid()).bind(user).bind(day(now)).fetch_one().await?;
+    Ok(read(&row, "id")?)
 }
 
-fn read(row: &Row) -> Result<Budget, DbError> {
-    let record = row.of("prompt_budget", row.get::<Uuid>("id")?);
+/// The day on which a budget is used.
+fn day(now: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(now.as_seconds() / DAY * DAY)
+}
+
+fn read(row: &Row, id: &'static str) -> Result<Budget, DbError> {
+    let record = row.of("prompt_budget", row.get::<Uuid>(id)?);
     Ok(Budget {
         strikes: record.convert("strikes", |strikes: i32| u32::try_from(strikes))?,
         wrong_numbers: record.convert("wrong_numbers", |wrong: i32| u32::try_from(wrong))?,
@@ -40,7 +44,7 @@ fn read(row: &Row) -> Result<Budget, DbError> {
 pub async fn budget_of(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Budget, DbError> {
     let sql = "SELECT id, strikes, wrong_numbers, struck_at FROM prompt_budget WHERE relying_party_id = $1 AND user_identifier = $2";
     let row = tx.query(sql).bind(party.as_uuid()).bind(user).fetch_optional().await?;
-    row.as_ref().map_or_else(|| Ok(Budget::default()), read)
+    row.as_ref().map_or_else(|| Ok(Budget::default()), |row| read(row, "id"))
 }
 
 /// Writes a user's budget.
@@ -83,10 +87,88 @@ pub struct Open {
 
 /// Returns the counted prompts of a user that are in progress, including overdue ones.
 pub async fn waiting_for(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Vec<Open>, DbError> {
-    let query = tx.query("SELECT id, context, created_at, expires_at FROM trusonafication WHERE user_identifier = ").push_bind(user);
-    let query = query.push(" AND status = 'in_progress' AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
-    let rows = query.push(" AND (way = 'counted') IS TRUE ORDER BY created_at, id LIMIT ").push_bind(MAX_LOOKED_AT).fetch_all().await?;
+    let rows = waiting(tx.query(""), party, user).fetch_all().await?;
     rows.iter().map(read_open).collect()
+}
+
+/// Returns the same prompts, and until when the context is blocked.
+pub async fn waiting_and_held(
+    tx: &mut Tx,
+    party: RelyingPartyId,
+    user: &str,
+    context: &str,
+) -> Result<(Vec<Open>, Option<Timestamp>), DbError> {
+    let query = tx.query("SELECT t.id, t.context, t.created_at, t.expires_at, h.held_until FROM (SELECT 1 AS one) o");
+    read_waiting_and_held(&join_waiting_and_held(query, party, user, context).fetch_all().await?)
+}
+
+/// What is known of a user's prompts outside a transaction.
+#[derive(Debug)]
+pub struct Seen {
+    /// The user's budget.
+    pub budget: Budget,
+    /// The counted prompts that are in progress, including overdue ones.
+    pub open: Vec<Open>,
+    /// Until when the context is blocked.
+    pub held: Option<Timestamp>,
+    /// What only holds while nobody writes the budget.
+    pub mark: Mark,
+}
+
+/// A version of a user's budget. Whatever makes the budget stricter, another prompt included, writes its row in the same transaction.
+#[derive(Debug)]
+pub struct Mark {
+    party: RelyingPartyId,
+    user: String,
+    /// The transaction that wrote the row last: the system column `xmin` of PostgreSQL.
+    written_by: String,
+    used_on: Timestamp,
+}
+
+/// Looks at all of it at one moment, on PostgreSQL; `None` if the user has no budget yet.
+pub async fn look(db: &Db, party: RelyingPartyId, user: &str, context: &str, now: Timestamp) -> Result<Option<Seen>, DbError> {
+    let select = "SELECT b.id AS budget, b.strikes, b.wrong_numbers, b.struck_at, b.xmin::text AS written_by, \
+                  t.id, t.context, t.created_at, t.expires_at, h.held_until FROM prompt_budget b";
+    let query = join_waiting_and_held(db.query(select), party, user, context).push(" WHERE b.relying_party_id = ");
+    let rows = query.push_bind(party.as_uuid()).push(" AND b.user_identifier = ").push_bind(user).fetch_all().await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mark = Mark { party, user: user.to_owned(), written_by: row.get("written_by")?, used_on: day(now) };
+    let (open, held) = read_waiting_and_held(&rows)?;
+    Ok(Some(Seen { budget: read(row, "budget")?, open, held, mark }))
+}
+
+impl Mark {
+    /// Appends a statement that writes the row of the budget, and returns one, if nobody else has.
+    pub(super) fn push_use<'a>(&self, query: Query<'a>) -> Query<'a> {
+        let query = query.push("UPDATE prompt_budget SET used_on = ").push_bind(self.used_on).push(" WHERE relying_party_id = ");
+        let query = query.push_bind(self.party.as_uuid()).push(" AND user_identifier = ").push_bind(self.user.as_str());
+        query.push(" AND xmin::text = ").push_bind(self.written_by.as_str()).push(" RETURNING 1")
+    }
+}
+
+/// Appends two joins to one row. There is still one row if they find nothing.
+fn join_waiting_and_held<'a>(query: Query<'a>, party: RelyingPartyId, user: &str, context: &str) -> Query<'a> {
+    let query = waiting(query.push(" LEFT JOIN ("), party, user);
+    let query = query.push(") t ON TRUE LEFT JOIN (SELECT held_until FROM prompt_hold WHERE relying_party_id = ");
+    let query = query.push_bind(party.as_uuid()).push(" AND user_identifier = ").push_bind(user).push(" AND context = ");
+    query.push_bind(context).push(") h ON TRUE")
+}
+
+fn read_waiting_and_held(rows: &[Row]) -> Result<(Vec<Open>, Option<Timestamp>), DbError> {
+    let held = rows.first().map(|row| row.get("held_until")).transpose()?.flatten();
+    let mut open = Vec::new();
+    for row in rows {
+        if row.get::<Option<Uuid>>("id")?.is_some() {
+            open.push(read_open(row)?);
+        }
+    }
+    Ok((open, held))
+}
+
+fn waiting<'a>(select: Query<'a>, party: RelyingPartyId, user: &str) -> Query<'a> {
+    let query = select.push("SELECT id, context, created_at, expires_at FROM trusonafication WHERE user_identifier = ").push_bind(user);
+    let query = query.push(" AND status = 'in_progress' AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
+    query.push(" AND (way = 'counted') IS TRUE ORDER BY created_at, id LIMIT ").push_bind(MAX_LOOKED_AT)
 }
 
 fn read_open(row: &Row) -> Result<Open, DbError> {
@@ -127,13 +209,6 @@ pub async fn hold(tx: &mut Tx, party: RelyingPartyId, user: &str, hold: &Hold, i
     .execute()
     .await?;
     Ok(())
-}
-
-/// Returns until when a context is blocked.
-pub async fn held(tx: &mut Tx, party: RelyingPartyId, user: &str, context: &str) -> Result<Option<Timestamp>, DbError> {
-    let sql = "SELECT held_until FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 AND context = $3";
-    let row = tx.query(sql).bind(party.as_uuid()).bind(user).bind(context).fetch_optional().await?;
-    row.map(|row| row.get("held_until")).transpose()
 }
 
 /// Returns the current holds of a user, those that last longest first.

@@ -17,6 +17,7 @@ use nodkey_runtime::{Failure, rows::key};
 use serde_json::Value;
 
 use super::{
+    budget::Mark,
     pending::unless_full,
     row::{COLUMNS, TABLE, read_whole},
 };
@@ -48,10 +49,12 @@ pub struct New<'a> {
     pub event: &'a Entry,
     /// The response to the request, if it may be repeated.
     pub response: Option<&'a Kept<'a>>,
+    /// The version of the user's budget that allows it, unless the transaction has locked the budget. Only PostgreSQL has versions.
+    pub mark: Option<&'a Mark>,
 }
 
 /// Writes a trusonafication as the last statement of the transaction, with its event and response. Returns false, for the caller to roll
-/// back, if too many are pending or the request was answered before.
+/// back, if too many are pending, the request was answered before, or the budget was written since.
 pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<bool, Failure> {
     invariants::check(new.t)?;
     if tx.is_postgres() { new.insert_in_one(tx).await } else { new.insert_one_by_one(tx).await }
@@ -65,7 +68,7 @@ impl New<'_> {
         {
             return Ok(false);
         }
-        if self.unless_full(self.push_insert(tx.query(""))?).execute().await? == 0 {
+        if self.if_allowed(self.push_insert(tx.query(""))?).execute().await? == 0 {
             return Ok(false);
         }
         outbox::insert(tx, self.event).await?;
@@ -75,22 +78,27 @@ impl New<'_> {
     /// Each part is executed if the one before it wrote a row. A repeated statement writes none.
     async fn insert_in_one(&self, tx: &mut Tx) -> Result<bool, Failure> {
         let query = tx.last_query("WITH ");
+        let query = match self.mark {
+            Some(mark) => mark.push_use(query.push("used AS (")).push("), "),
+            None => query,
+        };
         let query = match self.response {
             Some(response) => {
-                let query = self.unless_full(response.push_insert(query.push("kept AS (")));
+                let query = self.if_allowed(response.push_insert(query.push("kept AS (")));
                 let query = query.push(" ON CONFLICT DO NOTHING RETURNING 1), made AS (");
                 self.push_insert(query)?.push(" WHERE EXISTS (SELECT FROM kept)")
             }
-            None => self.unless_full(self.push_insert(query.push("made AS ("))?),
+            None => self.if_allowed(self.push_insert(query.push("made AS ("))?),
         };
         let query = self.event.push_insert(query.push(" RETURNING 1), sent AS (")).push(" WHERE EXISTS (SELECT FROM made)");
         let sent = query.push(outbox::RETURNING).push(SENT).fetch_optional().await?;
         note(tx, self.event, sent.as_ref())
     }
 
-    fn unless_full<'a>(&self, query: Query<'a>) -> Query<'a> {
+    fn if_allowed<'a>(&self, query: Query<'a>) -> Query<'a> {
         match self.t.way {
             Way::Tolerated => unless_full(query, self.t.relying_party, &self.t.ask.target, self.max.into(), self.t.created_at),
+            Way::Own | Way::Counted if self.mark.is_some() => query.push(" WHERE EXISTS (SELECT FROM used)"),
             Way::Own | Way::Counted => query,
         }
     }
@@ -270,15 +278,24 @@ pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: TrusonaficationId) -
     by_id(query, party, id).fetch_optional().await?.as_ref().map(read_whole).transpose()
 }
 
-/// Returns a trusonafication with its challenge.
-pub async fn get_with_challenge(
-    db: &Db,
-    party: RelyingPartyId,
-    id: TrusonaficationId,
-) -> Result<Option<(Trusonafication, String)>, DbError> {
-    let query = db.query("SELECT challenge, custom_fields, ").push(COLUMNS).push(" FROM trusonafication");
-    let row = by_id(query, party, id).fetch_optional().await?;
-    row.map(|row| Ok((read_whole(&row)?, row.of(TABLE, id).get("challenge")?))).transpose()
+/// A trusonafication as it is read to be answered.
+pub struct Answerable {
+    /// The trusonafication.
+    pub t: Trusonafication,
+    /// Its challenge.
+    pub challenge: String,
+    /// Whether the budget of its user has strikes.
+    pub struck: bool,
+}
+
+/// Returns a trusonafication to be answered.
+pub async fn get_answerable(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Answerable>, DbError> {
+    let strikes = "(SELECT strikes FROM prompt_budget b WHERE b.relying_party_id = trusonafication.relying_party_id \
+                   AND b.user_identifier = trusonafication.user_identifier) AS strikes, ";
+    let query = db.query("SELECT challenge, custom_fields, ").push(strikes).push(COLUMNS).push(" FROM trusonafication");
+    let Some(row) = by_id(query, party, id).fetch_optional().await? else { return Ok(None) };
+    let struck = row.get::<Option<i32>>("strikes")?.is_some_and(|strikes| strikes > 0);
+    Ok(Some(Answerable { t: read_whole(&row)?, challenge: row.of(TABLE, id).get("challenge")?, struck }))
 }
 
 /// Returns the challenge of a trusonafication.

@@ -44,7 +44,7 @@ impl World {
     }
 
     async fn claims(&self, id: TrusonaficationId) -> ChallengeClaims {
-        let (_, challenge) = store::get_with_challenge(&self.db, self.party, id).await.unwrap().unwrap();
+        let challenge = store::get_answerable(&self.db, self.party, id).await.unwrap().unwrap().challenge;
         Compact::parse(&challenge).unwrap().unverified_claims().unwrap()
     }
 

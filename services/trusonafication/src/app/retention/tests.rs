@@ -147,7 +147,7 @@ impl World {
         // The insert is not its only statement.
         tx.query("SELECT 1 AS one").fetch_one().await.unwrap();
         let event = App::created(&t, "challenge").entry;
-        let new = store::New { t: &t, challenge: "challenge", max: u32::MAX, event: &event, response: None };
+        let new = store::New { t: &t, challenge: "challenge", max: u32::MAX, event: &event, response: None, mark: None };
         assert!(store::insert(&mut tx, &new).await.unwrap());
         let end = tx.query("UPDATE trusonafication SET status = $1 WHERE id = $2");
         end.bind(status).bind(t.id.as_uuid()).execute().await.unwrap();

@@ -13,7 +13,7 @@ async fn every_row_is_read(db: Db) {
         let (id, party) = (TrusonaficationId::from_uuid(id), RelyingPartyId::from_uuid(party));
         let found = get(&db, party, id).await.unwrap().unwrap();
         assert_eq!(found.state.status().as_str(), row.get::<String>("status").unwrap());
-        assert!(get_with_challenge(&db, party, id).await.unwrap().is_some());
+        assert!(get_answerable(&db, party, id).await.unwrap().is_some());
         let proof = proof(&db, party, id).await.unwrap();
         assert_eq!(proof.is_some(), matches!(found.state, State::Accepted { .. } | State::Rejected { .. }));
         assert!(proof.as_ref().is_none_or(|proof| proof.receipt.is_none()), "none was given then");

@@ -47,7 +47,7 @@ fn event(t: &Trusonafication) -> Entry {
 /// Inserts a trusonafication in a transaction that goes on.
 async fn put(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
     tx.query("SELECT 1 AS one").fetch_one().await?;
-    super::insert(tx, &New { t, challenge, max, event: &event(t), response: None }).await
+    super::insert(tx, &New { t, challenge, max, event: &event(t), response: None, mark: None }).await
 }
 
 /// Writes an answer in a transaction that goes on.
