@@ -114,6 +114,11 @@ bench-logins: tools ## What logins cost, embedded and distributed, on release bi
 	cargo build --workspace --bins --release --locked
 	scripts/bench-logins $(ARGS)
 
+.PHONY: bench-privacyidea
+bench-privacyidea: tools ## What approvals cost on privacyIDEA, to compare with bench-logins; ARGS="--runs 5"
+	@scripts/tools test
+	scripts/bench-privacyidea $(ARGS)
+
 .PHONY: bench-webhooks
 bench-webhooks: tools ## What results cost on their way to backends, on release binaries, PostgreSQL and NATS
 	@scripts/tools test
