@@ -72,7 +72,8 @@ impl Bus {
         }
     }
 
-    /// Publishes an event. Resolves once the event is safe: on disk at the server, or acknowledged by every consumer in this process.
+    /// Publishes an event. Resolves once the event is safe: on disk at the server, or acknowledged by every consumer in this process. A
+    /// relay gives it to these by itself, and waits for none.
     pub async fn publish(&self, message: &Message) -> Result<(), BusError> {
         match self {
             Self::Memory(memory) => memory.publish(message).await,

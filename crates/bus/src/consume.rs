@@ -26,7 +26,7 @@ use crate::{
     error::BusError,
     held::{Held, Line},
     ids::derived_id,
-    metrics::{CONSUMED, PENDING, RETRYING},
+    metrics::{CONSUMED, RETRYING},
     source::{Delivery, Source, Verdict},
     spans::handling,
     trust::Trust,
@@ -164,8 +164,7 @@ impl Worker {
                     }
                 },
             }
-            let queued = source.as_ref().and_then(|(events, _)| events.queued());
-            self.observe(queued);
+            self.observe();
         }
     }
 
@@ -353,15 +352,10 @@ impl Worker {
         self.outage = Some(Outage { waiting, failures, since, due });
     }
 
-    /// Reports for how long something has been failing; 0 when nothing is. And what is pending, where events are queued in this process.
-    fn observe(&self, queued: Option<usize>) {
+    /// Reports for how long something has been failing; 0 when nothing is.
+    fn observe(&self) {
         let since = self.outage.iter().map(|outage| outage.since).chain(self.held.since()).min();
         self.measures.retrying.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
-        if let Some(queued) = queued {
-            let taken = self.outage.as_ref().map_or(0, |outage| outage.waiting.len()) + self.held.len();
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-            self.measures.pending.set((queued + taken) as f64);
-        }
     }
 }
 
@@ -374,7 +368,6 @@ struct Measures {
     dead: Counter,
     refused: Counter,
     retrying: Gauge,
-    pending: Gauge,
 }
 
 impl Measures {
@@ -390,7 +383,6 @@ impl Measures {
             dead: outcome("dead"),
             refused: outcome("refused"),
             retrying,
-            pending: PENDING.with([consumer]),
         }
     }
 }

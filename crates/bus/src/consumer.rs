@@ -151,7 +151,7 @@ impl Consumer {
 
     /// Whether a subject is of the kind of event that this consumer reads.
     pub(crate) fn reads(&self, subject: &str) -> bool {
-        subject.strip_prefix(self.subject).is_some_and(|rest| rest.starts_with('.'))
+        is_of(subject, self.subject)
     }
 
     pub(crate) const fn first_pause(&self) -> Duration {
@@ -193,6 +193,11 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("notification_user_frozen", "evt.binding.v1.user_frozen"),
     ("notification_document_registered", "evt.registry.v1.identity_document_registered"),
 ];
+
+/// Whether a subject is of this kind of event.
+pub(crate) fn is_of(subject: &str, kind: &str) -> bool {
+    subject.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.'))
+}
 
 /// The service that publishes events of this subject.
 pub(crate) fn producer(subject: &str) -> &str {

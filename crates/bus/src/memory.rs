@@ -1,7 +1,7 @@
 //! The bus inside one process.
 //!
-//! Publishing resolves when every consumer has acknowledged, so the outbox keeps an event until then. The outbox of the publishing service
-//! is the durable stream, and a killed process loses nothing.
+//! A relay gives an event to each consumer, and keeps it until that consumer has acknowledged it. The database of the publishing service is
+//! the durable stream, and a killed process loses nothing.
 
 use std::{
     collections::HashMap,
@@ -12,47 +12,82 @@ use futures_util::future::try_join_all;
 use nodkey_db::Message;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{consumer::Consumer, error::BusError, wake::Hub};
+use crate::{
+    consumer::{Consumer, is_of},
+    error::BusError,
+    wake::Hub,
+};
 
 /// Maximum number of events queued for one consumer.
-const QUEUE: usize = 64;
+pub(crate) const QUEUE: usize = 128;
 
 /// An event for one consumer, and the channel to acknowledge it.
 pub(crate) type Delivery = (Message, oneshot::Sender<()>);
 
-#[derive(Debug)]
-struct Subscription {
+/// Resolves when the consumer has acknowledged; fails when it is gone.
+pub(crate) type Acknowledged = oneshot::Receiver<()>;
+
+/// A subscribed consumer.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) name: &'static str,
     subject: &'static str,
+    /// Grows with each subscription: a consumer that subscribes again has another number.
+    pub(crate) number: u64,
     queue: mpsc::Sender<Delivery>,
+}
+
+impl Subscriber {
+    /// Gives it an event; `None` when its queue is full, or it is gone.
+    pub(crate) fn give(&self, message: &Message) -> Option<Acknowledged> {
+        let (ack, acked) = oneshot::channel();
+        self.queue.try_send((message.clone(), ack)).ok().map(|()| acked)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.queue.is_closed()
+    }
 }
 
 /// The bus inside one process.
 #[derive(Debug, Default)]
 pub struct Memory {
     // By durable name: a consumer that reconnects replaces its predecessor.
-    subscriptions: Mutex<HashMap<&'static str, Subscription>>,
+    subscribers: Mutex<HashMap<&'static str, Subscriber>>,
     hub: Arc<Hub>,
 }
 
 impl Memory {
     pub(crate) fn subscribe(&self, consumer: &Consumer) -> mpsc::Receiver<Delivery> {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let subscription = Subscription { subject: consumer.subject(), queue };
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.name(), subscription);
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = subscribers.values().map(|subscriber| subscriber.number).max().unwrap_or(0) + 1;
+        let subscriber = Subscriber { name: consumer.name(), subject: consumer.subject(), number, queue };
+        subscribers.insert(consumer.name(), subscriber);
         receiver
     }
 
+    /// The consumers of events on a subject.
+    pub(crate) fn readers(&self, subject: &str) -> Vec<Subscriber> {
+        self.matching(|subscriber| is_of(subject, subscriber.subject))
+    }
+
+    /// The consumers of the events of a service.
+    pub(crate) fn readers_of(&self, service: &str) -> Vec<Subscriber> {
+        self.matching(|subscriber| crate::consumer::producer(subscriber.subject) == service)
+    }
+
+    fn matching(&self, matches: impl Fn(&Subscriber) -> bool) -> Vec<Subscriber> {
+        let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.values().filter(|subscriber| matches(subscriber)).cloned().collect()
+    }
+
+    /// Waits until every consumer has acknowledged. A relay does not: it would wait for the slowest.
     pub(crate) async fn publish(&self, message: &Message) -> Result<(), BusError> {
-        let matching: Vec<_> = {
-            let subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
-            let matches = |s: &Subscription| message.subject.strip_prefix(s.subject).is_some_and(|rest| rest.starts_with('.'));
-            subscriptions.iter().filter(|(_, s)| matches(s)).map(|(name, s)| (*name, s.queue.clone())).collect()
-        };
-        // Each at its own pace: a consumer that is stuck does not hold up the others.
-        let deliveries = matching.into_iter().map(|(name, queue)| async move {
+        let deliveries = self.readers(&message.subject).into_iter().map(|subscriber| async move {
             let (ack, acked) = oneshot::channel();
-            let gone = || BusError::Unacknowledged(name.into());
-            queue.send((message.clone(), ack)).await.map_err(|_| gone())?;
+            let gone = || BusError::Unacknowledged(subscriber.name.into());
+            subscriber.queue.send((message.clone(), ack)).await.map_err(|_| gone())?;
             acked.await.map_err(|_| gone())
         });
         try_join_all(deliveries).await.map(drop)

@@ -50,7 +50,7 @@ pub(crate) static PENDING: OpenGauge<1> =
 pub(crate) static OLDEST: OpenGauge<1> = OpenGauge::new(
     "nodkey_consumer_oldest_seconds",
     ["consumer"],
-    "Age of the oldest event that this consumer has not handled, as the publishing service finds it at NATS; 0 when there is none.",
+    "Age of the oldest event that this consumer has not handled, as the publishing service finds it; 0 when there is none.",
 );
 
 /// The metrics of this crate.

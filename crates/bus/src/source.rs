@@ -44,14 +44,6 @@ impl Source {
         Ok(batch)
     }
 
-    /// Events that are queued in this process; `None` where the server holds them, and reports them itself.
-    pub(crate) fn queued(&self) -> Option<usize> {
-        match self {
-            Self::Memory(queue) => Some(queue.len()),
-            Self::Nats(_) => None,
-        }
-    }
-
     async fn next(&mut self) -> Result<Delivery, BusError> {
         match self {
             Self::Memory(queue) => {
@@ -80,7 +72,7 @@ impl Delivery {
 
     pub(crate) async fn settle(self, verdict: Verdict) {
         match (self, verdict) {
-            // The publisher waits for this. If it is gone, the event is delivered again and the inbox recognizes it.
+            // The relay waits for this. If it is gone, the event is delivered again and the inbox recognizes it.
             (Self::Memory((_, ack)), _) => drop(ack.send(())),
             (Self::Nats(delivery), Verdict::Done) => delivery.ack().await,
             (Self::Nats(delivery), Verdict::Dead) => delivery.term().await,

@@ -1,10 +1,11 @@
 //! Switch 1: where state lives, in PostgreSQL or SQLite. The scheme of a URL chooses once, and one SQL text serves both.
 //!
 //! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in this crate alone. Besides the connection,
-//! the crate has the tables that every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`], [`retention`] and
+//! the crate has the tables that every service has: [`outbox`], [`backlog`], [`inbox`], [`dead_letter`], [`idempotency`], [`retention`] and
 //! [`unsigned`]. Two services also have [`used_proof`]. [`sealed`] finds sealed values in any table.
 //! [`snapshot`] reads whole databases as they were at one moment.
 
+pub mod backlog;
 mod codec;
 mod condition;
 mod config;

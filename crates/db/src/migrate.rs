@@ -39,6 +39,7 @@ const COMMON: Migrations = Migrations {
         Migration { version: 3, name: "probe", sql: include_str!("../migrations/postgres/0003_probe.sql") },
         Migration { version: 4, name: "unsigned events", sql: include_str!("../migrations/postgres/0004_unsigned_events.sql") },
         Migration { version: 5, name: "outbox key", sql: include_str!("../migrations/postgres/0005_outbox_key.sql") },
+        Migration { version: 6, name: "backlog", sql: include_str!("../migrations/postgres/0006_backlog.sql") },
     ],
     sqlite: &[
         Migration { version: 1, name: "common", sql: include_str!("../migrations/sqlite/0001_common.sql") },
@@ -46,6 +47,7 @@ const COMMON: Migrations = Migrations {
         Migration { version: 3, name: "probe", sql: include_str!("../migrations/sqlite/0003_probe.sql") },
         Migration { version: 4, name: "unsigned events", sql: include_str!("../migrations/sqlite/0004_unsigned_events.sql") },
         Migration { version: 5, name: "outbox key", sql: include_str!("../migrations/sqlite/0005_outbox_key.sql") },
+        Migration { version: 6, name: "backlog", sql: include_str!("../migrations/sqlite/0006_backlog.sql") },
     ],
 };
 

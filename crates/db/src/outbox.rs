@@ -132,7 +132,7 @@ pub async fn batch_after(db: &Db, after: i64, limit: i64) -> Result<Vec<Result<O
         .collect()
 }
 
-fn outgoing(seq: i64, row: &Row) -> Result<Outgoing, String> {
+pub(crate) fn outgoing(seq: i64, row: &Row) -> Result<Outgoing, String> {
     let read = |e: DbError| chain(&e);
     let headers: String = row.get("headers").map_err(read)?;
     let payload: Vec<u8> = row.get("payload").map_err(read)?;
@@ -165,14 +165,33 @@ pub async fn give_up(db: &Db, service: &str, seq: i64, id: Uuid, cause: &str, no
 
 /// Removes events the bus has.
 pub async fn delete(db: &Db, seqs: &[i64]) -> Result<(), DbError> {
-    let mut seqs = seqs.to_vec();
-    seqs.sort_unstable();
-    for chunk in seqs.chunks(MAX_LIST) {
-        // A list alone would be looked for in the whole table by a plan that was made while it was nearly empty, as it usually is.
-        let within = db.execute("DELETE FROM outbox WHERE seq >= $1 AND seq <= $2 AND seq IN").bind(chunk[0]).bind(chunk[chunk.len() - 1]);
-        in_list(within, chunk).execute().await?;
+    for chunk in sorted(seqs).chunks(MAX_LIST) {
+        within(db.execute(DELETE), chunk).execute().await?;
     }
     Ok(())
+}
+
+/// The same in a transaction.
+pub async fn delete_in(tx: &mut Tx, seqs: &[i64]) -> Result<(), DbError> {
+    for chunk in sorted(seqs).chunks(MAX_LIST) {
+        within(tx.query(DELETE), chunk).execute().await?;
+    }
+    Ok(())
+}
+
+const DELETE: &str = "DELETE FROM outbox WHERE ";
+
+pub(crate) fn sorted(seqs: &[i64]) -> Vec<i64> {
+    let mut seqs = seqs.to_vec();
+    seqs.sort_unstable();
+    seqs
+}
+
+/// Appends the condition that the sequence number is one of these, which are sorted. A list alone would be looked for in the whole table by
+/// a plan that was made while it was nearly empty, as it usually is.
+pub(crate) fn within<'a>(query: Query<'a>, seqs: &[i64]) -> Query<'a> {
+    let (first, last) = (seqs.first().copied().unwrap_or(0), seqs.last().copied().unwrap_or(0));
+    in_list(query.push("seq >= ").push_bind(first).push(" AND seq <= ").push_bind(last).push(" AND seq IN"), seqs)
 }
 
 /// Returns roughly how many events wait, and since when the first does. It compares both ends, so gaps in between are counted too.

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use nodkey_db::{
-    Condition, Db, DbConfig, DbError, Lease, Migration, Migrations, dead_letter,
+    Condition, Db, DbConfig, DbError, Lease, Migration, Migrations, Outgoing, backlog, dead_letter,
     idempotency::{self, IdempotencyError, Kept, Lookup, RequestKey},
     inbox,
     outbox::{self, EventContext},
@@ -91,6 +91,7 @@ on_both_engines! {
     an_uncommitted_change_is_not_seen_and_a_dropped_one_never_was,
     events_leave_only_with_the_commit_and_wake_the_relay,
     events_come_out_in_order_and_go_when_deleted,
+    what_a_consumer_could_not_take_is_kept_for_it_alone_and_can_go_back_to_the_outbox,
     what_is_old_goes_in_batches,
     the_moment_from_which_on_things_are_deleted_is_when_the_table_was_made,
     an_event_is_first_once_a_consumer,
@@ -308,6 +309,39 @@ async fn events_come_out_in_order_and_go_when_deleted(db: Db, _: &TestDatabase) 
     assert_eq!(rest.len(), 3);
     outbox::delete(&db, &rest.repeat(100)).await.unwrap();
     assert_eq!(outbox::depth(&db).await.unwrap(), (0, None));
+}
+
+async fn what_a_consumer_could_not_take_is_kept_for_it_alone_and_can_go_back_to_the_outbox(db: Db, _: &TestDatabase) {
+    let keys = |batch: Vec<Result<Outgoing, _>>| -> Vec<String> {
+        batch.into_iter().map(|event| event.unwrap().message.subject.rsplit('.').next().unwrap().to_owned()).collect()
+    };
+    let mut tx = db.begin().await.unwrap();
+    for n in 0..5 {
+        outbox::add(&mut tx, &DeviceRetired { device_id: n.to_string() }, &context(n)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let written = outbox::batch(&db, 9).await.unwrap();
+    let seqs: Vec<i64> = written.iter().map(|event| event.seq).collect();
+    let mut tx = db.begin().await.unwrap();
+    // In any order, and once for each consumer.
+    assert_eq!(backlog::add(&mut tx, "slow", &[seqs[2], seqs[0]]).await.unwrap(), 2);
+    assert_eq!(backlog::add(&mut tx, "slow", &[seqs[0], seqs[1]]).await.unwrap(), 1);
+    assert_eq!(backlog::add(&mut tx, "slower", &[seqs[1], seqs[3]]).await.unwrap(), 2);
+    outbox::delete_in(&mut tx, &seqs[..4]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(backlog::consumers(&db).await.unwrap(), [("slow".to_owned(), 3), ("slower".to_owned(), 2)]);
+    let batch = backlog::batch_after(&db, "slow", 0, 9).await.unwrap();
+    assert_eq!(batch[0].as_ref().unwrap().message, written[0].message);
+    assert_eq!(keys(batch), ["0", "1", "2"]);
+    assert_eq!(keys(backlog::batch_after(&db, "slow", seqs[0], 1).await.unwrap()), ["1"]);
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(backlog::remove(&mut tx, "slow", &[seqs[0], seqs[3]]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(keys(backlog::batch_after(&db, "slow", 0, 9).await.unwrap()), ["1", "2"]);
+    assert_eq!((backlog::oldest(&db, "slow").await.unwrap(), backlog::oldest(&db, "none").await.unwrap()), (Some(NOW), None));
+    assert_eq!(backlog::put_back(&db).await.unwrap(), 3);
+    assert_eq!(keys(outbox::batch_after(&db, 0, 9).await.unwrap()), ["4", "1", "2", "3"]);
+    assert_eq!((backlog::put_back(&db).await.unwrap(), backlog::consumers(&db).await.unwrap()), (0, Vec::new()));
 }
 
 async fn what_is_old_goes_in_batches(db: Db, _: &TestDatabase) {

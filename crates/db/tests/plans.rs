@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use nodkey_db::{
-    Db, DbConfig, Message, Migrations, Tx, dead_letter,
+    Db, DbConfig, Message, Migrations, Tx, backlog, dead_letter,
     idempotency::{self, Kept, RequestKey},
     inbox,
     outbox::{self, EventContext},
@@ -24,7 +24,7 @@ use nodkey_testkit::{
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-const TABLES: [&str; 4] = ["outbox", "inbox", "idempotency", "dead_letter"];
+const TABLES: [&str; 5] = ["outbox", "backlog", "inbox", "idempotency", "dead_letter"];
 const SCHEMA: Migrations = Migrations { postgres: &[], sqlite: &[] };
 
 async fn connect(database: &TestDatabase) -> Db {
@@ -43,6 +43,8 @@ async fn write(tx: &mut Tx, n: u64) {
     let relying_party = RelyingPartyId::generate(now, &random);
     let context = EventContext { now, version: 1, relying_party };
     outbox::add(tx, &DeviceRetired { device_id: n.to_string() }, &context).await.unwrap();
+    let seq: i64 = tx.query("SELECT MAX(seq) AS seq FROM outbox").fetch_one().await.unwrap().get("seq").unwrap();
+    assert_eq!(backlog::add(tx, "consumer", &[seq]).await.unwrap(), 1);
     assert!(inbox::first_time(tx, "consumer", uuid(n), now).await.unwrap());
     let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };
     assert!(idempotency::store(tx, &Kept { key, response: b"answer".to_vec(), now }).await.unwrap());
@@ -55,6 +57,11 @@ async fn exercise(db: &Db) {
     let message: Message = outbox::batch(db, 10).await.unwrap().remove(0).message;
     outbox::depth(db).await.unwrap();
     outbox::delete(db, &[1, 2]).await.unwrap();
+    assert_eq!(backlog::batch_after(db, "consumer", 0, 10).await.unwrap().len(), 1);
+    backlog::oldest(db, "consumer").await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(backlog::remove(&mut tx, "consumer", &[1, 2]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
     let relying_party = RelyingPartyId::generate(NOW, &Random::seeded(0));
     let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };
     idempotency::lookup(db, &key).await.unwrap();

@@ -45,6 +45,11 @@ impl Lines {
         Some(outgoing)
     }
 
+    /// Adds an event that is published now, whatever was added before; false if it is here.
+    pub(super) fn add_alone(&mut self, seq: i64) -> bool {
+        self.known.insert(seq)
+    }
+
     /// Notes that an event was published; returns the next of its line.
     pub(super) fn published(&mut self, outgoing: &Outgoing) -> Option<Outgoing> {
         self.published.push(outgoing.seq);

@@ -1,6 +1,8 @@
 //! The relay: moves events from the outbox to the bus.
 
+mod feeds;
 mod lines;
+mod measure;
 mod position;
 mod tend;
 
@@ -8,25 +10,29 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use nodkey_db::{
-    Db, Fresh, Lease, Outgoing,
+    Db, DbError, Fresh, Lease, Outgoing, backlog,
     outbox::{self, Unreadable},
 };
 use nodkey_kernel::{
     error::{Classify as _, chain},
     random::Random,
-    time::{Clock, Timestamp},
+    time::Clock,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use self::{lines::Lines, position::Position};
+use self::{
+    feeds::{Answer, Feeds, answers},
+    lines::Lines,
+    position::Position,
+};
 use crate::{
     bus::Bus,
     error::BusError,
     ids::derived_id,
-    metrics::{OUTBOX_DEPTH, OUTBOX_OLDEST, PUBLISHED, UNPUBLISHABLE},
+    metrics::{PUBLISHED, UNPUBLISHABLE},
     spans::sending,
 };
 
@@ -43,9 +49,9 @@ const TERM: Duration = Duration::from_secs(7);
 const RENEW: Duration = Duration::from_millis(2500);
 /// Delay before a refused event is sent again, in milliseconds; half of it is random.
 const AGAIN: u32 = 2000;
-/// Minimum interval between logged refusals.
+/// Minimum interval between logged failures.
 const COMPLAIN: Duration = Duration::from_secs(10);
-/// Interval at which a long outbox is measured.
+/// Interval at which a long outbox is measured, and what consumers in this process have still to handle.
 const MEASURE: Duration = Duration::from_secs(5);
 /// Interval at which to request the stream while the bus is unreachable.
 const PREPARE: Duration = Duration::from_secs(2);
@@ -56,6 +62,9 @@ const PREPARE: Duration = Duration::from_secs(2);
 /// does not know of. All others are read. An event is deleted only once the bus has it. A crash between the two repeats the event, and its
 /// id absorbs that. Events about the same thing are published one after the other. An event that the bus refuses holds up no others, and
 /// one that can never be published becomes a dead letter. Among replicas one relays, chosen by a lease.
+///
+/// Consumers in the same process are given each event at once, and the event is deleted once each has acknowledged it or has it in its
+/// backlog, from which it is given later. So no consumer holds up another, or the outbox.
 pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
     let tending = tend::tend(service, bus.clone(), clock.clone(), shutdown.clone());
     tokio::join!(Relay::new(service, bus, db, clock).run(&shutdown), tending);
@@ -80,17 +89,20 @@ struct Relay {
     again: bool,
     lines: Lines,
     in_flight: FuturesUnordered<BoxFuture<'static, Published>>,
+    /// The consumers, if they are in this process.
+    feeds: Option<Feeds>,
     /// When to delete what was published.
     sweep: Option<Instant>,
-    /// When to log a refusal, and measure a long outbox, again.
+    /// When to log a failure, and measure a long outbox and what consumers have, again.
     complain: Instant,
     measure: Instant,
+    measure_feeds: Instant,
 }
 
 /// Outcome of a publish.
 struct Published {
     outgoing: Outgoing,
-    outcome: Result<(), BusError>,
+    outcome: Result<Vec<(&'static str, Answer)>, BusError>,
 }
 
 impl Relay {
@@ -100,6 +112,10 @@ impl Relay {
         let random = Random::system();
         let lease = Lease::new("relay", &random).lasting(TERM);
         let now = Instant::now();
+        let feeds = match &bus {
+            Bus::Memory(memory) => Some(Feeds::new(service, Arc::clone(memory))),
+            Bus::Nats(_) => None,
+        };
         Self {
             service,
             bus,
@@ -116,9 +132,11 @@ impl Relay {
             again: false,
             lines: Lines::default(),
             in_flight: FuturesUnordered::new(),
+            feeds,
             sweep: None,
             complain: now,
             measure: now,
+            measure_feeds: now,
         }
     }
 
@@ -131,6 +149,8 @@ impl Relay {
                 if self.more || stopping || self.look <= Instant::now() {
                     self.read().await;
                 }
+                self.measure_feeds_now_and_then().await;
+                self.catch_up().await;
             }
             if stopping {
                 return self.finish().await;
@@ -156,7 +176,7 @@ impl Relay {
         let (now, held) = (Instant::now(), self.holds());
         if now >= self.renew {
             self.renew = now + RENEW;
-            match self.lease.hold(&self.db).await {
+            match self.take_lease(held).await {
                 Ok(true) => self.held_until = Some(now + TERM),
                 Ok(false) => self.held_until = None,
                 // Nothing can be read either.
@@ -175,6 +195,19 @@ impl Relay {
             (self.more, self.again) = (false, false);
         }
         holds
+    }
+
+    /// Takes or renews the lease. Whoever takes it finds out what consumers have not had.
+    async fn take_lease(&mut self, held: bool) -> Result<bool, DbError> {
+        let holds = self.lease.hold(&self.db).await?;
+        if holds && !held {
+            if let Some(feeds) = &mut self.feeds {
+                feeds.load(&self.db).await?;
+            } else if backlog::put_back(&self.db).await? > 0 {
+                warn!(service = self.service, "events that consumers in one process had not had are published to all");
+            }
+        }
+        Ok(holds)
     }
 
     fn holds(&self) -> bool {
@@ -251,6 +284,9 @@ impl Relay {
             // What is not published yet is read, and reported, again and again.
             let highest = self.lines.oldest().map_or(highest, |oldest| highest.min(oldest - 1));
             self.position.end(highest, Instant::now());
+            if let Some(feeds) = &mut self.feeds {
+                feeds.outbox_was_read();
+            }
         }
     }
 
@@ -269,9 +305,27 @@ impl Relay {
     }
 
     fn track(&mut self, outgoing: Outgoing) {
-        if let Some(first) = self.lines.add(outgoing) {
+        if self.feeds.is_some() {
+            if self.lines.add_alone(outgoing.seq) {
+                self.give(outgoing);
+            }
+        } else if let Some(first) = self.lines.add(outgoing) {
             self.send(first, Duration::ZERO);
         }
+    }
+
+    /// Gives an event to the consumers in this process. They are given the next one about the same thing behind it.
+    fn give(&mut self, mut outgoing: Outgoing) {
+        let Some(feeds) = &mut self.feeds else { return };
+        let span = sending(&self.bus, &mut outgoing.message);
+        self.bus.sign(&mut outgoing.message, outgoing.created_at);
+        let given = feeds.give(outgoing.seq, &outgoing.message);
+        self.in_flight.push(Box::pin(async move {
+            let outcome = Ok(answers(given).await);
+            drop(span);
+            Published { outgoing, outcome }
+        }));
+        self.sweep_soon();
     }
 
     fn send(&self, mut outgoing: Outgoing, pause: Duration) {
@@ -283,7 +337,7 @@ impl Relay {
             if !pause.is_zero() {
                 sleep(pause).await;
             }
-            let outcome = bus.publish(&outgoing.message).await;
+            let outcome = bus.publish(&outgoing.message).await.map(|()| Vec::new());
             if let Err(error) = &outcome {
                 span.fail(error.reason());
             }
@@ -298,6 +352,10 @@ impl Relay {
         while !(self.more && self.has_room()) {
             tokio::select! {
                 Some(published) = self.in_flight.next() => self.note(published),
+                Some(late) = Feeds::late(&mut self.feeds) => if let Some(feeds) = &mut self.feeds {
+                    feeds.note_late(late);
+                    self.sweep_soon();
+                },
                 () = fresh.notified(), if self.holds() => self.take_fresh(),
                 () = sleep_until(self.sweep.unwrap_or(until)), if self.sweep.is_some() => self.delete().await,
                 () = sleep_until(until) => return,
@@ -306,6 +364,7 @@ impl Relay {
             if self.lines.to_delete().len() >= BATCH {
                 self.delete().await;
             }
+            self.catch_up().await;
         }
     }
 
@@ -317,18 +376,19 @@ impl Relay {
     /// Sends the next event of the line. If the event was refused, it is sent again and the line keeps waiting: no event may overtake it.
     fn note(&mut self, Published { outgoing, outcome }: Published) {
         match outcome {
-            Ok(()) => {
+            Ok(answers) => {
+                if let Some(feeds) = &mut self.feeds {
+                    feeds.note(outgoing.seq, answers);
+                }
                 let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
                 PUBLISHED.with([fact]).increment(1);
-                self.sweep.get_or_insert_with(|| Instant::now() + GATHER);
+                self.sweep_soon();
                 if let Some(next) = self.lines.published(&outgoing) {
                     self.send(next, Duration::ZERO);
                 }
             }
             Err(e) => {
-                let now = Instant::now();
-                if self.complain <= now {
-                    self.complain = now + COMPLAIN;
+                if self.complains() {
                     warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events could not be published; trying again");
                 }
                 let pause = Duration::from_millis((AGAIN / 2 + self.random.below(AGAIN / 2)).into());
@@ -337,10 +397,38 @@ impl Relay {
         }
     }
 
-    /// Deletes what the bus has. If that fails, it is tried again later.
+    /// Whether to log a failure that repeats itself.
+    fn complains(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.complain <= now;
+        if due {
+            self.complain = now + COMPLAIN;
+        }
+        due
+    }
+
+    fn sweep_soon(&mut self) {
+        self.sweep.get_or_insert_with(|| Instant::now() + GATHER);
+    }
+
+    /// Gives consumers that were behind what is kept for them.
+    async fn catch_up(&mut self) {
+        if let Some(feeds) = &mut self.feeds
+            && let Err(e) = feeds.catch_up(&self.db).await
+            && self.complains()
+        {
+            warn!(service = self.service, error = chain(&e), "what is kept for a consumer could not be read; trying again");
+        }
+    }
+
+    /// Deletes what the bus has, or every consumer in this process. If that fails, it is tried again later.
     async fn delete(&mut self) {
         self.sweep = None;
-        match outbox::delete(&self.db, self.lines.to_delete()).await {
+        let deleted = match &mut self.feeds {
+            Some(feeds) => feeds.flush(&self.db, self.lines.to_delete()).await,
+            None => outbox::delete(&self.db, self.lines.to_delete()).await,
+        };
+        match deleted {
             Ok(()) => self.lines.deleted(),
             Err(e) => {
                 self.sweep = Some(Instant::now() + MEASURE);
@@ -357,32 +445,14 @@ impl Relay {
                 self.note(published);
             }
         }
+        if let Some(feeds) = &mut self.feeds {
+            feeds.note_all_late();
+        }
         self.delete().await;
         if self.held_until.is_some()
             && let Err(e) = self.lease.release(&self.db).await
         {
             warn!(service = self.service, error = chain(&e), "the relay's lease could not be released and will expire");
         }
-    }
-
-    async fn measure_now_and_then(&mut self) {
-        let now = Instant::now();
-        if self.measure <= now {
-            self.measure = now + MEASURE;
-            self.measure().await;
-        }
-    }
-
-    async fn measure(&mut self) {
-        if let Ok((depth, oldest)) = outbox::depth_after(&self.db, self.position.after()).await {
-            self.report(usize::try_from(depth).unwrap_or(0) + self.lines.len(), oldest);
-        }
-    }
-
-    fn report(&self, depth: usize, oldest: Option<Timestamp>) {
-        let seconds = oldest.map_or(0.0, |at| at.until(self.clock.now()).as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-        OUTBOX_DEPTH.with([self.service]).set(depth as f64);
-        OUTBOX_OLDEST.with([self.service]).set(seconds);
     }
 }

@@ -7,6 +7,7 @@ mod only_nats;
 mod relay;
 mod rights;
 mod signed;
+mod stuck;
 mod wakes;
 mod world;
 
@@ -23,6 +24,7 @@ use nodkey_db::{
 use nodkey_kernel::time::Clock;
 use tokio_util::sync::CancellationToken;
 
+use stuck::*;
 use wakes::*;
 use world::World;
 
@@ -58,6 +60,8 @@ on_both_buses! {
     an_event_survives_a_consumer_killed_in_the_middle,
     the_relay_empties_the_outbox_in_order_even_after_a_restart,
     an_event_that_is_not_taken_holds_up_no_other_in_the_outbox,
+    a_consumer_that_hangs_holds_up_no_other_and_no_producer,
+    a_consumer_that_takes_over_from_one_that_hung_gets_everything_in_order,
     a_hint_reaches_who_listens_in_this_process_and_says_whether_somebody_does,
     a_wake_reaches_who_listens_and_nobody_else,
     a_payload_arrives_where_it_is_verified_and_everywhere_else_the_wake_alone,
