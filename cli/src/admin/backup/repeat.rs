@@ -22,7 +22,7 @@ pub fn list(manifest: &Manifest, ended: &Ended) -> Vec<Item> {
     let since = &manifest.taken_at;
     let item = |subject, text: String| Item { subject, text };
     let keys = manifest.master_key_list();
-    let outbox: u64 = SERVICES.iter().map(|service| manifest.rows_of(*service, "outbox")).sum();
+    let outbox: u64 = SERVICES.iter().map(|service| manifest.rows_of(*service, "outbox") + manifest.rows_of(*service, "backlog")).sum();
     let mut items = vec![
         item("master key", format!("Its id is {keys}. Where it was changed since, the key of that time must be among the previous ones.")),
         item(

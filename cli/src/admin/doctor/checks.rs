@@ -133,6 +133,14 @@ const SIGNS: &[Sign] = &[
         todo: "The log says why: `event failed, trying again`.",
     },
     Sign {
+        check: "events",
+        metric: "nodkey_consumer_oldest_seconds",
+        above: 600.0,
+        is_failure: true,
+        what: "an event has waited for its consumer for more than ten minutes",
+        todo: "If the log has no `event failed, trying again`, the consumer hangs: look at the database of its service, or restart it.",
+    },
+    Sign {
         check: "rows",
         metric: "nodkey_rows_unreadable_total",
         above: 0.0,

@@ -7,6 +7,7 @@ import { duration } from '../../lib/format.js';
 /** Seconds after which a waiting event or delivery is a matter for people. */
 const EVENT_LATE = 60;
 const CONSUMER_LATE = 60;
+const CONSUMER_STUCK = 600;
 const DELIVERY_LATE = 3600;
 
 /**
@@ -26,6 +27,12 @@ export function alarms(now) {
     found.push({
       title: `An event has been failing for ${duration(now.consumersRetrying * 1000)}`,
       text: 'Its consumer keeps retrying. The log has the cause: "event failed, trying again".',
+    });
+  }
+  if (now.consumersOldest > CONSUMER_STUCK) {
+    found.push({
+      title: `An event has waited for its consumer for ${duration(now.consumersOldest * 1000)}`,
+      text: 'The consumer fails, hangs or does not run. It gets everything later. Logins continue.',
     });
   }
   if (now.outboxOldest > EVENT_LATE) {

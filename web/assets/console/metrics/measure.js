@@ -42,6 +42,7 @@ export function measure(processes, at) {
     pushesRefused: sum(values('nodkey_push_attempts_total', ({ outcome }) => outcome === 'refused')),
     busAway: values('nodkey_bus_connected').includes(0),
     consumersRetrying: Math.max(0, ...values('nodkey_consumer_retrying_seconds')),
+    consumersOldest: Math.max(0, ...values('nodkey_consumer_oldest_seconds')),
     unnamedProxy: values('nodkey_unnamed_proxy').includes(1),
     certificateInvalid: values('nodkey_tls_certificate_valid').includes(0),
   };
