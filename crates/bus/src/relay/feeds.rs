@@ -101,8 +101,7 @@ impl Feed {
 pub(super) struct Feeds {
     service: &'static str,
     bus: Arc<Memory>,
-    /// By name.
-    feeds: HashMap<Cow<'static, str>, Feed>,
+    by_name: HashMap<Cow<'static, str>, Feed>,
     /// Events to copy from the outbox to backlogs, and those to delete from backlogs.
     keep: BTreeMap<&'static str, Vec<i64>>,
     handled: BTreeMap<&'static str, Vec<i64>>,
@@ -114,7 +113,7 @@ pub(super) struct Feeds {
 impl Feeds {
     pub(super) fn new(service: &'static str, bus: Arc<Memory>) -> Self {
         let (keep, handled) = (BTreeMap::new(), BTreeMap::new());
-        Self { service, bus, feeds: HashMap::new(), keep, handled, is_read: false, late: FuturesUnordered::new() }
+        Self { service, bus, by_name: HashMap::new(), keep, handled, is_read: false, late: FuturesUnordered::new() }
     }
 
     /// Finds out who is behind. The outbox has to be read from its head after this.
@@ -124,7 +123,7 @@ impl Feeds {
         for (name, events) in stored {
             info!(service = self.service, consumer = name, events, "events wait for a consumer that was behind");
             let feed = Feed { behind: true, stored: u64::try_from(events).unwrap_or(0), ..Feed::default() };
-            self.feeds.insert(name.into(), feed);
+            self.by_name.insert(name.into(), feed);
         }
         Ok(())
     }
@@ -139,7 +138,7 @@ impl Feeds {
         let mut given = Vec::new();
         for subscriber in self.bus.readers(&message.subject) {
             let name = subscriber.name;
-            let feed = self.feeds.entry(name.into()).or_default();
+            let feed = self.by_name.entry(name.into()).or_default();
             let takes = !feed.behind && feed.follows(&subscriber) && feed.taken < QUEUE;
             if let Some(acknowledged) = takes.then(|| subscriber.give(message)).flatten() {
                 feed.subscription = subscriber.number;
@@ -159,7 +158,7 @@ impl Feeds {
     /// Notes what became of an event of the outbox. It can be deleted once [`Feeds::flush`] has succeeded.
     pub(super) fn note(&mut self, seq: i64, answers: Vec<(&'static str, Answer)>) {
         for (name, answer) in answers {
-            let Some(feed) = self.feeds.get_mut(name) else { continue };
+            let Some(feed) = self.by_name.get_mut(name) else { continue };
             match answer {
                 Answer::Acknowledged => feed.taken = feed.taken.saturating_sub(1),
                 Answer::Gone => {
@@ -186,7 +185,7 @@ impl Feeds {
     }
 
     pub(super) fn note_late(&mut self, Late { name, seq, acknowledged }: Late) {
-        let Some(feed) = self.feeds.get_mut(name) else { return };
+        let Some(feed) = self.by_name.get_mut(name) else { return };
         feed.taken = feed.taken.saturating_sub(1);
         if acknowledged {
             self.handled.entry(name).or_default().push(seq);
@@ -225,18 +224,18 @@ impl Feeds {
         }
         tx.commit().await?;
         for (name, added, removed) in changes {
-            if let Some(feed) = self.feeds.get_mut(name) {
+            if let Some(feed) = self.by_name.get_mut(name) {
                 feed.stored = (feed.stored + added).saturating_sub(removed);
             }
         }
         for (name, seqs) in std::mem::take(&mut self.keep) {
-            let Some(feed) = self.feeds.get_mut(name) else { continue };
+            let Some(feed) = self.by_name.get_mut(name) else { continue };
             if let Some(first) = seqs.into_iter().filter(|seq| !feed.open.contains(seq)).min() {
                 feed.return_to(first);
             }
         }
         for (name, seqs) in std::mem::take(&mut self.handled) {
-            let Some(feed) = self.feeds.get_mut(name) else { continue };
+            let Some(feed) = self.by_name.get_mut(name) else { continue };
             for seq in seqs {
                 feed.open.remove(&seq);
             }
@@ -246,11 +245,11 @@ impl Feeds {
 
     /// Gives those who are behind, and have room, what is kept for them.
     pub(super) async fn catch_up(&mut self, db: &Db) -> Result<(), DbError> {
-        if !self.is_read || !self.feeds.values().any(|feed| feed.behind) {
+        if !self.is_read || !self.by_name.values().any(|feed| feed.behind) {
             return Ok(());
         }
         for subscriber in self.bus.readers_of(self.service) {
-            if self.feeds.get(subscriber.name).is_some_and(|feed| feed.is_hungry(&subscriber)) {
+            if self.by_name.get(subscriber.name).is_some_and(|feed| feed.is_hungry(&subscriber)) {
                 if self.keep.contains_key(subscriber.name) {
                     self.flush(db, &[]).await?;
                 }
@@ -263,7 +262,7 @@ impl Feeds {
     /// All that is to be kept for the consumer is in its backlog.
     async fn feed(&mut self, db: &Db, subscriber: &Subscriber) -> Result<(), DbError> {
         let name = subscriber.name;
-        let Some(feed) = self.feeds.get_mut(name) else { return Ok(()) };
+        let Some(feed) = self.by_name.get_mut(name) else { return Ok(()) };
         if feed.subscription != subscriber.number {
             (feed.subscription, feed.after) = (subscriber.number, 0);
         }
@@ -305,7 +304,7 @@ impl Feeds {
     pub(super) async fn report(&mut self, db: &Db, now: Timestamp) {
         for subscriber in self.bus.readers_of(self.service) {
             let name = subscriber.name;
-            let Some(feed) = self.feeds.get(name) else {
+            let Some(feed) = self.by_name.get(name) else {
                 PENDING.with([name]).set(0.0);
                 OLDEST.with([name]).set(0.0);
                 continue;

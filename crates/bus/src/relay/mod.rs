@@ -4,6 +4,7 @@ mod feeds;
 mod lines;
 mod measure;
 mod position;
+mod publish;
 mod tend;
 
 use std::{sync::Arc, time::Duration};
@@ -13,28 +14,18 @@ use nodkey_db::{
     Db, DbError, Fresh, Lease, Outgoing, backlog,
     outbox::{self, Unreadable},
 };
-use nodkey_kernel::{
-    error::{Classify as _, chain},
-    random::Random,
-    time::Clock,
-};
+use nodkey_kernel::{error::chain, random::Random, time::Clock};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use self::{
-    feeds::{Answer, Feeds, answers},
+    feeds::{Answer, Feeds},
     lines::Lines,
     position::Position,
 };
-use crate::{
-    bus::Bus,
-    error::BusError,
-    ids::derived_id,
-    metrics::{PUBLISHED, UNPUBLISHABLE},
-    spans::sending,
-};
+use crate::{bus::Bus, error::BusError, ids::derived_id, metrics::UNPUBLISHABLE};
 
 /// Maximum number of events per read and per deletion.
 const BATCH: usize = 256;
@@ -304,47 +295,6 @@ impl Relay {
         }
     }
 
-    fn track(&mut self, outgoing: Outgoing) {
-        if self.feeds.is_some() {
-            if self.lines.add_alone(outgoing.seq) {
-                self.give(outgoing);
-            }
-        } else if let Some(first) = self.lines.add(outgoing) {
-            self.send(first, Duration::ZERO);
-        }
-    }
-
-    /// Gives an event to the consumers in this process. They are given the next one about the same thing behind it.
-    fn give(&mut self, mut outgoing: Outgoing) {
-        let Some(feeds) = &mut self.feeds else { return };
-        let span = sending(&self.bus, &mut outgoing.message);
-        self.bus.sign(&mut outgoing.message, outgoing.created_at);
-        let given = feeds.give(outgoing.seq, &outgoing.message);
-        self.in_flight.push(Box::pin(async move {
-            let outcome = Ok(answers(given).await);
-            drop(span);
-            Published { outgoing, outcome }
-        }));
-        self.sweep_soon();
-    }
-
-    fn send(&self, mut outgoing: Outgoing, pause: Duration) {
-        let bus = self.bus.clone();
-        let span = sending(&bus, &mut outgoing.message);
-        // The time is the same on every attempt: a repeated event is no newer than the first copy.
-        bus.sign(&mut outgoing.message, outgoing.created_at);
-        self.in_flight.push(Box::pin(async move {
-            if !pause.is_zero() {
-                sleep(pause).await;
-            }
-            let outcome = bus.publish(&outgoing.message).await.map(|()| Vec::new());
-            if let Err(error) = &outcome {
-                span.fail(error.reason());
-            }
-            Published { outgoing, outcome }
-        }));
-    }
-
     /// Publishes until it is time to read the outbox, or to renew the lease.
     async fn work(&mut self, shutdown: &CancellationToken) {
         let until = if self.holds() { self.look.min(self.renew) } else { self.renew };
@@ -371,44 +321,6 @@ impl Relay {
     /// Whether there is room for another read. As many events as it may return can be published without being read.
     fn has_room(&self) -> bool {
         self.lines.len() + 2 * BATCH <= WINDOW
-    }
-
-    /// Sends the next event of the line. If the event was refused, it is sent again and the line keeps waiting: no event may overtake it.
-    fn note(&mut self, Published { outgoing, outcome }: Published) {
-        match outcome {
-            Ok(answers) => {
-                if let Some(feeds) = &mut self.feeds {
-                    feeds.note(outgoing.seq, answers);
-                }
-                let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
-                PUBLISHED.with([fact]).increment(1);
-                self.sweep_soon();
-                if let Some(next) = self.lines.published(&outgoing) {
-                    self.send(next, Duration::ZERO);
-                }
-            }
-            Err(e) => {
-                if self.complains() {
-                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events could not be published; trying again");
-                }
-                let pause = Duration::from_millis((AGAIN / 2 + self.random.below(AGAIN / 2)).into());
-                self.send(outgoing, pause);
-            }
-        }
-    }
-
-    /// Whether to log a failure that repeats itself.
-    fn complains(&mut self) -> bool {
-        let now = Instant::now();
-        let due = self.complain <= now;
-        if due {
-            self.complain = now + COMPLAIN;
-        }
-        due
-    }
-
-    fn sweep_soon(&mut self) {
-        self.sweep.get_or_insert_with(|| Instant::now() + GATHER);
     }
 
     /// Gives consumers that were behind what is kept for them.
