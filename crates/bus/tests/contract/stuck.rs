@@ -31,7 +31,7 @@ struct Reader {
     /// What it began to handle: numbers of events, by thing.
     begun: Arc<Mutex<HashMap<String, Vec<u64>>>>,
     task: JoinHandle<()>,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl Reader {
@@ -39,7 +39,7 @@ impl Reader {
         let database = TestDatabase::sqlite();
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&SCHEMA).await.unwrap();
-        Self { _database: Some(database), ..Self::on(world, name, db, hangs).await }
+        Self { database: Some(database), ..Self::on(world, name, db, hangs).await }
     }
 
     async fn on(world: &World, name: &'static str, db: Db, hangs: bool) -> Self {
@@ -57,7 +57,7 @@ impl Reader {
             })
         });
         let run = consume(&world.bus, db.clone(), Clock::system(), consumer, world.shutdown.clone()).await.unwrap();
-        Self { name, db, free, begun, task: tokio::spawn(run), _database: None }
+        Self { name, db, free, begun, task: tokio::spawn(run), database: None }
     }
 
     async fn has(&self, count: usize) {
@@ -85,7 +85,7 @@ impl Reader {
     async fn kill(self) -> (Db, Option<TestDatabase>) {
         self.task.abort();
         let _ = self.task.await;
-        (self.db, self._database)
+        (self.db, self.database)
     }
 }
 
@@ -258,12 +258,13 @@ async fn how_much_a_stuck_consumer_has_to_handle_and_since_when_is_measured() {
     let (running, stop) = relaying(&world);
     write(&world, world.relying_party(), 0..200).await;
     other.has(200).await;
-    let read = |consumer| (gauges.get("nodkey_consumer_pending", consumer), gauges.get("nodkey_consumer_oldest_seconds", consumer));
-    while read("test_hangs").0 != 200.0 || read("test_hangs").1 <= 0.0 || read("test_other") != (0.0, 0.0) {
+    let pending = |consumer, number: f64| gauges.get("nodkey_consumer_pending", consumer).to_bits() == number.to_bits();
+    let oldest = |consumer| gauges.get("nodkey_consumer_oldest_seconds", consumer);
+    while !(pending("test_hangs", 200.0) && oldest("test_hangs") > 0.0 && pending("test_other", 0.0) && oldest("test_other") <= 0.0) {
         tokio::task::yield_now().await;
     }
     hangs.free.send(true).unwrap();
-    while read("test_hangs") != (0.0, 0.0) {
+    while !(pending("test_hangs", 0.0) && oldest("test_hangs") <= 0.0) {
         tokio::task::yield_now().await;
     }
     stop.cancel();
