@@ -270,7 +270,7 @@ async fn count(db: &Db, sql: &'static str) -> i64 {
 
 const DELIVERIES: &str = "SELECT COUNT(*) AS n FROM delivery";
 
-/// In process the outbox keeps an event until its consumers have handled it.
+/// In process an event is in the outbox, or in a backlog, until its consumers have handled it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ends_that_are_published_again_deliver_nothing_twice_whatever_ids_they_had_in_one_process() {
     let world = World::embedded().await;
@@ -286,8 +286,8 @@ async fn ends_that_are_published_again_deliver_nothing_twice_whatever_ids_they_h
         receiving.next().await;
     }
     let settled = async || {
-        eventually("the outbox is empty", async || (count(&trusonafication, "SELECT COUNT(*) AS n FROM outbox").await == 0).then_some(()))
-            .await;
+        let waiting = "SELECT (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM backlog) AS n";
+        eventually("everything is handled", async || (count(&trusonafication, waiting).await == 0).then_some(())).await;
     };
     settled().await;
     let before = count(&notification, DELIVERIES).await;
@@ -338,7 +338,8 @@ async fn what_nats_lost_is_delivered_once_when_it_is_published_again() {
     eventually("NATS has it", async || (count(&trusonafication, outbox).await == 0).then_some(())).await;
     lose(&nats, &topology).await;
 
-    let published = admin(world, &["replay", "--since", &(Clock::system().now() - std::time::Duration::from_hours(1)).to_string()]);
+    let since = (Clock::system().now() - std::time::Duration::from_hours(1)).to_string();
+    let published = admin(world, &["replay", "--service", "trusonafication", "--since", &since]);
     assert_eq!(json_of(&published)["published"], 2);
     // The endpoint and the callback, in either order.
     let mut about = Vec::new();
@@ -364,7 +365,29 @@ async fn what_nats_lost_is_delivered_once_when_it_is_published_again() {
     handled(2).await;
     assert_eq!(count(&notification, DELIVERIES).await, 3);
     assert!(receiving.is_quiet());
-    for db in [&notification, &trusonafication] {
+
+    // A device is retired, and NATS loses that before anybody has read it.
+    let (registry, binding) = (database("registry").await, database("binding").await);
+    for service in ["notification", "binding"] {
+        topology.service(service).stop(0);
+    }
+    phone.retire().await.unwrap();
+    eventually("NATS has it", async || (count(&registry, outbox).await == 0).then_some(())).await;
+    nats.stop();
+    nats.forget();
+    nats.restart();
+    topology.service("binding").start(0);
+    lose(&nats, &topology).await;
+    assert!(is_bound(&tenant, "ada").await);
+    for _ in 0..2 {
+        assert_eq!(admin(world, &["replay", "--since", &since]).status.code(), Some(0));
+        eventually("the binding has ended", async || (!is_bound(&tenant, "ada").await).then_some(())).await;
+    }
+    let ended = "SELECT COUNT(*) AS n FROM inbox WHERE consumer = 'binding_device_retired'";
+    assert_eq!(count(&binding, ended).await, 1);
+    handled(2).await;
+    assert!(receiving.is_quiet());
+    for db in [&notification, &trusonafication, &registry, &binding] {
         assert_eq!(count(db, "SELECT COUNT(*) AS n FROM dead_letter").await, 0);
     }
 }

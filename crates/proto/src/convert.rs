@@ -1,6 +1,7 @@
 //! Conversions between well-known protobuf types and kernel types.
 
 use nodkey_kernel::{custom_fields::CustomFields, key_statement::PresenceKind, role::Role, time::Timestamp};
+pub use prost_types::Timestamp as TimestampMessage;
 use serde_json::{Map, Number, Value};
 
 use crate::registry::v1 as registry;

@@ -53,5 +53,5 @@ pub use serving::{
 pub use use_case::{
     checked,
     failure::{Failure, Validation},
-    idempotent, page, rows,
+    idempotent, page, replay, rows,
 };

@@ -2,6 +2,7 @@
 
 mod freeze;
 mod inactive;
+mod replay;
 mod transfer;
 
 use std::sync::Arc;
@@ -74,6 +75,10 @@ impl App {
             vault: deps.vault()?,
             deployment: Arc::clone(&deps.deployment),
         })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Binds a device to a user; the binding is inactive. If the two already have a live binding, it is returned unchanged.

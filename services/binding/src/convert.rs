@@ -1,7 +1,7 @@
 //! Conversion from domain types to messages.
 
 use nodkey_proto::{
-    binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, FrozenBy},
+    binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, DeviceReplaced, FrozenBy},
     convert::timestamp,
 };
 
@@ -61,6 +61,17 @@ pub fn deactivated(binding: &Binding, last: bool) -> BindingDeactivated {
         user_identifier: binding.user.as_str().to_owned(),
         device_identifier: binding.device.to_string(),
         last,
+    }
+}
+
+/// The event of a phone that handed its place on to another: its binding ended, and the other's began.
+pub fn replaced(ended: &Binding, begun: &Binding) -> DeviceReplaced {
+    DeviceReplaced {
+        user_identifier: begun.user.as_str().to_owned(),
+        old_device_identifier: ended.device.to_string(),
+        new_device_identifier: begun.device.to_string(),
+        old_binding_id: ended.id.to_string(),
+        new_binding_id: begun.id.to_string(),
     }
 }
 

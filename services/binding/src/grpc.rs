@@ -1,5 +1,7 @@
 //! The gRPC services: messages to commands, results to messages.
 
+mod replays;
+
 use axum::Router;
 use nodkey_kernel::{
     id::{BindingId, DeviceId},
@@ -16,6 +18,7 @@ use nodkey_proto::binding::v1::{
     binding_service_server::{BindingService, BindingServiceServer},
     identifier_service_server::{IdentifierService, IdentifierServiceServer},
     import_service_server::{ImportService, ImportServiceServer},
+    replay_service_server::ReplayServiceServer,
     user_service_server::{UserService, UserServiceServer},
 };
 use nodkey_runtime::{
@@ -39,6 +42,7 @@ pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), BindingServiceServer::new(Api(app.clone())));
     let router = mount(router, UserServiceServer::new(Api(app.clone())));
     let router = mount(router, IdentifierServiceServer::new(Api(app.clone())));
+    let router = mount(router, ReplayServiceServer::new(Api(app.clone())));
     mount(router, ImportServiceServer::new(Api(app.clone())))
 }
 

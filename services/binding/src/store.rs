@@ -1,6 +1,7 @@
 //! Database tables. Every statement is scoped to a relying party.
 
 pub mod freeze;
+pub mod replay;
 pub mod users;
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};

@@ -7,7 +7,7 @@ use nodkey_kernel::{
     transfer::TransferAct,
 };
 use nodkey_proto::{
-    binding::v1::{DeviceReplaced, TransferBindingRequest},
+    binding::v1::TransferBindingRequest,
     convert::from_timestamp,
     registry::v1::{self as registry, VerifyTransferRequest, device_service_client::DeviceServiceClient},
 };
@@ -19,7 +19,7 @@ use nodkey_runtime::{
 
 use super::App;
 use crate::{
-    convert::{created, deactivated},
+    convert::{created, deactivated, replaced},
     domain::{
         Binding, Refusal, State,
         transfer::{Found, Transfer, Transferred},
@@ -76,7 +76,13 @@ impl App {
     }
 
     /// Devices are locked before the user, in the order of their identifiers, as everywhere.
-    async fn write_transfer(&self, tx: &mut Tx, party: RelyingPartyId, transfer: &Transfer, now: Timestamp) -> Result<Binding, Error> {
+    pub(super) async fn write_transfer(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        transfer: &Transfer,
+        now: Timestamp,
+    ) -> Result<Binding, Error> {
         let mut devices = [&transfer.old, &transfer.new];
         devices.sort_unstable();
         for device in devices {
@@ -124,14 +130,7 @@ impl App {
         self.publish(tx, party, inactive.version, &created(&inactive), now).await?;
         self.publish_activated(tx, &begun, now).await?;
         if let Some(ended) = ended {
-            let event = DeviceReplaced {
-                user_identifier: begun.user.as_str().to_owned(),
-                old_device_identifier: ended.device.to_string(),
-                new_device_identifier: begun.device.to_string(),
-                old_binding_id: ended.id.to_string(),
-                new_binding_id: begun.id.to_string(),
-            };
-            self.publish(tx, party, ended.version, &event, now).await?;
+            self.publish(tx, party, ended.version, &replaced(&ended, &begun), now).await?;
         }
         Ok(begun)
     }

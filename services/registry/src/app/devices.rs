@@ -209,9 +209,7 @@ impl App {
         }
         self.use_up(&mut tx, call).await?;
         self.claim_keys(&mut tx, &device).await?;
-        let certified = Some(device.vouching.statement.is_some());
-        let event = DeviceRegistered { device_id: device.id.to_string(), presence_keys: held_keys(&device), certified };
-        self.emit_at(&mut tx, &event, device.relying_party, device.version, device.updated_at).await?;
+        self.emit_at(&mut tx, &registered(&device), device.relying_party, device.version, device.updated_at).await?;
         tx.commit().await?;
         Ok(Some(device))
     }
@@ -259,6 +257,12 @@ impl App {
         tx.commit().await?;
         Ok(Some(device))
     }
+}
+
+/// The event of a device that was just registered.
+pub(super) fn registered(device: &Device) -> DeviceRegistered {
+    let certified = Some(device.vouching.statement.is_some());
+    DeviceRegistered { device_id: device.id.to_string(), presence_keys: held_keys(device), certified }
 }
 
 /// The event of a device that differs from what it was `before`.

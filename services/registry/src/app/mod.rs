@@ -12,6 +12,7 @@ mod operator_sessions;
 mod operators;
 mod phone_calls;
 mod relying_parties;
+mod replay;
 pub mod restored;
 mod retention;
 mod signing_keys;
@@ -109,7 +110,7 @@ impl App {
         })))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

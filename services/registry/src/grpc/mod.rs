@@ -9,6 +9,7 @@ mod devices;
 mod documents;
 mod operators;
 mod relying_parties;
+mod replays;
 mod retention;
 mod signing_keys;
 
@@ -21,8 +22,8 @@ use nodkey_proto::registry::v1::{
     confirmation_service_server::ConfirmationServiceServer, credential_service_server::CredentialServiceServer,
     device_service_server::DeviceServiceServer, identity_document_service_server::IdentityDocumentServiceServer,
     operator_service_server::OperatorServiceServer, operator_session_service_server::OperatorSessionServiceServer,
-    relying_party_service_server::RelyingPartyServiceServer, retention_service_server::RetentionServiceServer,
-    signing_key_service_server::SigningKeyServiceServer,
+    relying_party_service_server::RelyingPartyServiceServer, replay_service_server::ReplayServiceServer,
+    retention_service_server::RetentionServiceServer, signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
@@ -54,6 +55,7 @@ pub fn routes(app: &App) -> Router {
     let router = mount(router, OperatorServiceServer::new(grpc.clone()));
     let router = mount(router, OperatorSessionServiceServer::new(grpc.clone()));
     let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));
+    let router = mount(router, ReplayServiceServer::new(grpc.clone()));
     let router = mount(router, RetentionServiceServer::new(grpc.clone()));
     mount(router, SigningKeyServiceServer::new(grpc))
 }

@@ -74,6 +74,35 @@ pub async fn resolve(db: &Db, id: &DeviceId) -> Result<Option<Device>, Error> {
     one(db.query(SELECT).push("id = ").push_bind(id.as_str())).await
 }
 
+/// When something became of a device.
+#[derive(Debug)]
+pub struct Moments {
+    /// Its identifier.
+    pub id: String,
+    /// Its relying party.
+    pub relying_party: RelyingPartyId,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was retired.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// Returns the devices of all relying parties behind an identifier, in the order of identifiers.
+pub async fn moments_after(db: &Db, after: &str, size: i64) -> Result<Vec<Moments>, DbError> {
+    let query = db.query("SELECT id, relying_party_id, created_at, retired_at FROM device WHERE id > $1 ORDER BY id LIMIT $2");
+    let rows = query.bind(after).bind(size).fetch_all().await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Moments {
+                id: row.get("id")?,
+                relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
+                created_at: row.get("created_at")?,
+                retired_at: row.get("retired_at")?,
+            })
+        })
+        .collect()
+}
+
 /// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     invariants::check_device(device)?;

@@ -474,6 +474,7 @@ async fn exercise(db: &Db) {
     device::note_in_use(db, &device, NOW).await.unwrap();
     device::count_unbound(db, id, 10).await.unwrap();
     device::list(db, id, &start(String::new()), 10).await.unwrap();
+    device::moments_after(db, "", 10).await.unwrap();
     document::get(db, id, document.id).await.unwrap();
     document::list(db, id, "ada", false, &start(Uuid::max()), 10).await.unwrap();
     document::list(db, id, "ada", true, &start(Uuid::max()), 10).await.unwrap();
@@ -555,9 +556,11 @@ fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {
         let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
         // Chains are counted at most once a minute. A deployment has few signing keys and few operators with open invitations; the method
-        // filter scans the entries that the other filters leave. After a restore, all sessions and all open invitations end.
+        // filter scans the entries that the other filters leave. After a restore, all sessions and all open invitations end. A replay, which is
+        // rare, walks over all devices.
         let few = |line: &str| {
             line.contains("published_key")
+                || plan.statement.contains("FROM device WHERE id > $1")
                 || ["method LIKE", "invitation_expires_at < ", "COUNT(*) AS chains", "WHERE ended_at IS NULL", "invitation_expires_at > $1"]
                     .iter()
                     .any(|few| plan.statement.contains(few))

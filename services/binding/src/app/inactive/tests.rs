@@ -43,7 +43,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 /// Lists one relying party per page, each with the hours it lets a binding stay inactive.
-struct Registry(Vec<(RelyingPartyId, Option<i32>)>);
+pub(in crate::app) struct Registry(pub(in crate::app) Vec<(RelyingPartyId, Option<i32>)>);
 
 #[tonic::async_trait]
 impl RelyingPartyService for Registry {
@@ -77,7 +77,7 @@ impl RelyingPartyService for Registry {
     }
 }
 
-async fn app(db: &Db, registry: Registry) -> App {
+pub(in crate::app) async fn app(db: &Db, registry: Registry) -> App {
     let (random, clock) = (Random::system(), Clock::manual(NOW));
     let deployment = Deployment::new("https://id.example.com", Egress::new(false));
     let deployment = Arc::new(deployment.seen_by(&ServiceKey::generate(ServiceName::Binding, &random)));
@@ -222,7 +222,7 @@ fn decoded<E: Event>(payload: &[u8]) -> E {
     E::decode(payload).unwrap()
 }
 
-async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
+pub(in crate::app) async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
     let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
     db.migrate(&Service::migrations().unwrap()).await.unwrap();
     db

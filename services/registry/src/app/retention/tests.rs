@@ -83,16 +83,16 @@ impl BindingService for Bound {
     }
 }
 
-struct World {
-    app: App,
-    db: Db,
-    clock: Clock,
+pub(in crate::app) struct World {
+    pub(in crate::app) app: App,
+    pub(in crate::app) db: Db,
+    pub(in crate::app) clock: Clock,
     bound: Bound,
-    party: RelyingPartyId,
+    pub(in crate::app) party: RelyingPartyId,
 }
 
 impl World {
-    async fn new(database: &TestDatabase) -> Self {
+    pub(in crate::app) async fn new(database: &TestDatabase) -> Self {
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&Registry::migrations().unwrap()).await.unwrap();
         let (clock, random, bound) = (Clock::manual(NOW), Random::seeded(1), Bound::default());
@@ -136,7 +136,7 @@ impl World {
         .unwrap()
     }
 
-    async fn register(&self, seed: u64) -> DeviceId {
+    pub(in crate::app) async fn register(&self, seed: u64) -> DeviceId {
         self.app.register_device(self.party, Self::registration(seed), None).await.unwrap().device.id
     }
 
