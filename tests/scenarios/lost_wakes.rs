@@ -5,8 +5,10 @@ use std::pin::pin;
 use futures_util::StreamExt as _;
 use nodkey_client::NewTrusonafication;
 use nodkey_mobile_sdk::{Decision, PhoneEvent};
+use nodkey_proto::registry::v1::{TruCodeSettings, UpdateRelyingPartyRequest};
 use reqwest::Method;
 
+use super::numbers::{code, refused, update};
 use crate::{
     http,
     processes::{Plan, Topology},
@@ -42,6 +44,31 @@ async fn phones_and_backends_are_told_while_the_gateway_hears_nothing() {
     // What a look has reported is not reported again.
     let next = ask(&tenant).await;
     assert_eq!(next_asked(&mut stream).await.id, next);
+    bus.accept();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_gets_the_end_of_its_code_while_the_gateway_hears_nothing() {
+    let topology = Plan::new().run().await;
+    let (world, tenant) = (&topology.world, topology.world.tenant().await);
+    let trucodes = Some(TruCodeSettings { match_number: true, ..TruCodeSettings::default() });
+    update(world, &tenant, UpdateRelyingPartyRequest { trucodes, ..UpdateRelyingPartyRequest::default() }).await;
+    let phone = tenant.active("ada").await;
+    let made = code(world, &tenant).await;
+    let (id, right) = (made["id"].as_str().unwrap(), made["match_number"].as_str().unwrap());
+    let scanned = phone.scan(made["payload"].as_str().unwrap()).await.unwrap();
+    let bus = &topology.service("gateway").bus;
+    bus.refuse().await;
+    bus.cut();
+    let path = format!("/api/v2/trucodes/{id}");
+    let (waited, ()) = tokio::join!(http::nobody(&world.http, Method::GET, &path, ""), async {
+        for number in (10..100).map(|n| n.to_string()).filter(|n| n != right).take(3) {
+            refused(phone.pair(&scanned, Some(&number)).await);
+        }
+    });
+    assert_eq!((waited.status, waited.body["paired"].as_bool()), (200, Some(false)));
+    // A phone would not send it if the page had waited until the code expires.
+    assert_eq!(refused(phone.pair(&scanned, Some(right)).await).1, "TOO_MANY_WRONG_NUMBERS");
     bus.accept();
 }
 

@@ -30,19 +30,19 @@ fn by_name() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")
 }
 
-async fn update(world: &World, tenant: &Tenant, change: UpdateRelyingPartyRequest) {
+pub(super) async fn update(world: &World, tenant: &Tenant, change: UpdateRelyingPartyRequest) {
     let mut parties = RelyingPartyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     parties.update_relying_party(UpdateRelyingPartyRequest { id: tenant.id.clone(), ..change }).await.unwrap();
 }
 
 /// Creates a code, as a page does.
-async fn code(world: &World, tenant: &Tenant) -> Value {
+pub(super) async fn code(world: &World, tenant: &Tenant) -> Value {
     let body = json!({"relying_party_id": tenant.id});
     let made = Client::new().post(format!("{}/api/v2/trucodes", world.http)).json(&body).send().await.unwrap();
     made.json().await.unwrap()
 }
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, PhoneError>) -> (u16, String) {
+pub(super) fn refused<T: std::fmt::Debug>(answer: Result<T, PhoneError>) -> (u16, String) {
     let error = answer.unwrap_err();
     let status = error.status().unwrap_or_else(|| panic!("refused, not {error}"));
     (status, error.reason().to_owned())
@@ -113,9 +113,11 @@ async fn six_digits_go_to_phones_that_say_they_take_them_and_two_to_others(world
     assert_eq!((number.len(), &pending.challenge.number_match), (2, &Some(PhoneMatch::Enter { digits: 2 })));
     old.respond(&pending, Decision::Accept, Some(&number)).await.unwrap();
 
-    // If two digits are not enough, only phones that support six are prompted.
+    // If two digits are not enough, only phones that support six are prompted. Settings of before would be remembered for five seconds.
+    let tenant = world.tenant_of("Acme", false).await;
     let prompts = Some(PromptSettings { require_six_digits: true, ..PromptSettings::default() });
     update(world, &tenant, UpdateRelyingPartyRequest { prompts, ..UpdateRelyingPartyRequest::default() }).await;
+    let (phone, old) = (tenant.active("ada").await, old_phone(&tenant, "ada").await);
     let created = tenant.backend.create_trusonafication(enter()).await.unwrap();
     assert_eq!(created.match_number.as_ref().map(String::len), Some(6));
     assert!(old.wait(std::time::Duration::ZERO).await.unwrap().is_empty());

@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Changes {
     /// Changed trusonafications, oldest first.
     pub changed: Vec<Changed>,
-    /// Paired codes, oldest first.
-    pub paired: Vec<TruCodeId>,
+    /// Codes that were paired or ended by wrong numbers, oldest first.
+    pub settled: Vec<TruCodeId>,
     /// Where the next page begins.
     pub cursor: Cursor,
     /// Whether more changes are available already.
@@ -46,19 +46,19 @@ struct Pass {
 }
 
 impl App {
-    /// Lists what changed, and which codes were paired, since an earlier call; nothing for the first call.
+    /// Lists what changed, and which codes were paired or ended by wrong numbers, since an earlier call; nothing for the first call.
     pub async fn changes(&self, cursor: Option<Cursor>) -> Result<Changes, Error> {
         let Some(pass) = cursor.map(|cursor| Pass::resume(cursor, self.now())) else { return Ok(self.nothing_yet()) };
         let changed = store::changes(&self.db, &pass.after, PAGE).await?;
-        let paired = store::paired_trucodes(&self.db, &pass.after, PAGE).await?;
+        let settled = store::settled_trucodes(&self.db, &pass.after, PAGE).await?;
         // Both continue where the first of them stopped.
-        let stopped = [stop(&changed), stop(&paired)].into_iter().flatten().min_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        let stopped = [stop(&changed), stop(&settled)].into_iter().flatten().min_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         let (cursor, more) = pass.next(stopped);
-        Ok(Changes { changed: changed.into_rows(), paired: paired.into_rows(), cursor, more })
+        Ok(Changes { changed: changed.into_rows(), settled: settled.into_rows(), cursor, more })
     }
 
     fn nothing_yet(&self) -> Changes {
-        Changes { changed: Vec::new(), paired: Vec::new(), cursor: before(self.now()), more: false }
+        Changes { changed: Vec::new(), settled: Vec::new(), cursor: before(self.now()), more: false }
     }
 }
 

@@ -221,7 +221,7 @@ impl TrusonaficationService for Api {
     async fn list_changes(&self, request: Request<ListChangesRequest>) -> Result<Response<ListChangesResponse>, Status> {
         let after = Page::parse(0, &request.get_ref().cursor)
             .map_err(|_| status(Failure::field("cursor", "must be a cursor from an earlier response")))?;
-        let Changes { changed, cursor, more, paired } = self.0.changes(after.after).await.map_err(status)?;
+        let Changes { changed, cursor, more, settled } = self.0.changes(after.after).await.map_err(status)?;
         let changes = changed.into_iter().map(|changed| TrusonaficationChange {
             id: changed.id.to_string(),
             ended: changed.ended,
@@ -231,7 +231,7 @@ impl TrusonaficationService for Api {
             changes: changes.collect(),
             cursor: cursor.to_string(),
             more,
-            paired_trucode_ids: paired.iter().map(ToString::to_string).collect(),
+            paired_trucode_ids: settled.iter().map(ToString::to_string).collect(),
         }))
     }
 

@@ -43,8 +43,8 @@ fn read(row: &Row) -> Result<Changed, DbError> {
     })
 }
 
-/// Returns the codes paired after a position, oldest first.
-pub async fn paired_trucodes(db: &Db, after: &Cursor, size: i64) -> Result<Listed<TruCodeId>, DbError> {
+/// Returns the codes that were paired or ended by wrong numbers after a position, oldest first. `paired_at` is the time of either.
+pub async fn settled_trucodes(db: &Db, after: &Cursor, size: i64) -> Result<Listed<TruCodeId>, DbError> {
     // The first condition matches the partial index.
     let query = db.query("SELECT id, paired_at FROM trucode WHERE paired_at IS NOT NULL AND (paired_at, id) > (");
     let query = query.push_bind(after.at).push(", ").push_bind(after.id.parse::<Uuid>().unwrap_or_default());

@@ -14,7 +14,7 @@ pub use budget::{
     Hold, Mark, Open, budget_of, delete_budgets, delete_holds, forgive, hold, holds, lock_budget, look, release, waiting_and_held,
     waiting_for, write_budget,
 };
-pub use changes::{Changed, changes, paired_trucodes};
+pub use changes::{Changed, changes, settled_trucodes};
 pub use list::{Listing, count, count_open, heads, list};
 pub use pending::{Of, Pending, first_end, in_progress, next_expiry, overdue, pending};
 pub use row::MAX_BYTES;

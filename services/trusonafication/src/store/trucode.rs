@@ -7,7 +7,10 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::{Failure, rows::key};
 
-use crate::{domain::TruCode, invariants};
+use crate::{
+    domain::{MAX_WRONG_NUMBERS, TruCode},
+    invariants,
+};
 
 const TABLE: &str = "trucode";
 const COLUMNS: &str = "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, wrong_numbers, identifier, asked, version FROM trucode";
@@ -63,11 +66,13 @@ pub async fn pair(tx: &mut Tx, code: &TruCode, now: Timestamp) -> Result<bool, F
     Ok(updated == 1)
 }
 
-/// Counts a wrong number, and ends the code after the last; false if a concurrent change was first.
+/// Counts a wrong number, and ends the code after the last; false if a concurrent change was first. `paired_at` is then the time of its end,
+/// by which whoever waits for it finds it.
 pub async fn count_wrong_number(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
+    let ended = (code.wrong_numbers >= MAX_WRONG_NUMBERS).then_some(code.expires_at);
     let updated = tx
         .query(
-            "UPDATE trucode SET wrong_numbers = $1, expires_at = $2, version = version + 1 \
+            "UPDATE trucode SET wrong_numbers = $1, expires_at = $2, paired_at = $6, version = version + 1 \
              WHERE id = $3 AND (relying_party_id = $4) IS TRUE AND identifier IS NULL AND wrong_numbers = $5",
         )
         .bind(code.wrong_numbers)
@@ -75,6 +80,7 @@ pub async fn count_wrong_number(tx: &mut Tx, code: &TruCode) -> Result<bool, Fai
         .bind(code.id.as_uuid())
         .bind(code.relying_party.as_uuid())
         .bind(code.wrong_numbers - 1)
+        .bind(ended)
         .execute()
         .await?;
     Ok(updated == 1)

@@ -147,8 +147,8 @@ async fn what_was_created_assigned_or_ended_since_is_found_whosever_it_is(db: Db
     assert_eq!(found(since(3), 10).await, (vec![of(0, true), (rows[2].id, false, vec![device(7)])], false));
 }
 
-async fn what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_long_it_lives(db: Db) {
-    let codes: Vec<_> = (0..4)
+async fn codes_that_were_settled_since_are_found_in_the_order_they_were_settled_in_however_long_they_live(db: Db) {
+    let codes: Vec<_> = (0..5)
         .map(|n| {
             let id = TruCodeId::generate(NOW, &Random::seeded(n));
             TruCode { id, reference: n.to_string(), expires_at: NOW + Duration::from_secs(50 + n), ..code() }
@@ -158,19 +158,24 @@ async fn what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_lo
     for code in &codes {
         insert_trucode(&mut tx, code).await.unwrap();
     }
-    // The code created last is never paired; the first is paired last.
+    // The code created last is not settled by two wrong numbers, and the one before by the third. The first is paired last.
+    for (n, wrong_numbers) in [(3, 1), (4, 1), (3, 2), (4, 2)] {
+        assert!(count_wrong_number(&mut tx, &TruCode { wrong_numbers, ..codes[n].clone() }).await.unwrap());
+    }
+    let third = TruCode { wrong_numbers: 3, expires_at: NOW + Duration::from_secs(25), ..codes[3].clone() };
+    assert!(count_wrong_number(&mut tx, &third).await.unwrap());
     for (n, seconds) in [(2, 10), (1, 20), (0, 30)] {
         let paired = TruCode { identifier: Some("x".into()), version: 2, ..codes[n].clone() };
         assert!(pair_trucode(&mut tx, &paired, NOW + Duration::from_secs(seconds)).await.unwrap());
     }
     tx.commit().await.unwrap();
     let mut after = Cursor { at: NOW + Duration::from_secs(10), id: Uuid::nil().to_string() };
-    for (n, more) in [(2, true), (1, true), (0, false)] {
-        let page = paired_trucodes(&db, &after, 1).await.unwrap();
+    for (n, more) in [(2, true), (1, true), (3, true), (0, false)] {
+        let page = settled_trucodes(&db, &after, 1).await.unwrap();
         assert_eq!((page.iter().collect::<Vec<_>>(), page.has_next()), (vec![&codes[n].id], more));
         after = page.last().unwrap().clone();
     }
-    assert_eq!(paired_trucodes(&db, &after, 1).await.unwrap().into_rows(), []);
+    assert_eq!(settled_trucodes(&db, &after, 1).await.unwrap().into_rows(), []);
 }
 
 nodkey_testkit::on_both_engines! {
@@ -181,5 +186,5 @@ nodkey_testkit::on_both_engines! {
     a_phone_is_given_as_many_challenges_as_fit_the_oldest_first,
     no_more_wait_for_a_user_or_a_device_than_may,
     what_was_created_assigned_or_ended_since_is_found_whosever_it_is,
-    what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_long_it_lives,
+    codes_that_were_settled_since_are_found_in_the_order_they_were_settled_in_however_long_they_live,
 }

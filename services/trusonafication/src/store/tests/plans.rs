@@ -86,7 +86,7 @@ async fn exercise(db: &Db) {
     next_expiry(db, now, None).await.unwrap();
     overdue(db, now, None, 10).await.unwrap();
     changes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
-    paired_trucodes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
+    settled_trucodes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
     count_open(db, party(), 10).await.unwrap();
     count(db, party(), (NOW, NOW), 10, NOW).await.unwrap();
     retention::delete(db, party(), "expired", Window { from: NOW, before: NOW }).await.unwrap();
