@@ -66,6 +66,18 @@ sdk-quick: tools ## The SDKs for TypeScript and Python with a first slice of the
 test-alerts: ## Whether the rules for Prometheus are valid, and alert when they should
 	scripts/test-alerts
 
+.PHONY: test-replicas
+test-replicas: tools ## The scenarios against two replicas of every service, behind HAProxy: about ten minutes
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	scripts/with-servers scripts/up-native --replicas 2 -- cargo nextest run --workspace --locked -E 'test(/::distributed::/)'
+
+.PHONY: test-cut-bus
+test-cut-bus: tools ## The scenarios while the services lose NATS for one second in every four: about ten minutes
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	scripts/with-servers scripts/up-native --cut-bus -- cargo nextest run --workspace --locked -E 'test(/::distributed::/)'
+
 .PHONY: test-upgrade
 test-upgrade: tools ## Rolls from the build before this one, which is built first: scenarios beside it, and under load
 	@scripts/tools test

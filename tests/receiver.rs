@@ -106,6 +106,11 @@ impl Receiving {
 
     /// Whether no call has arrived that was not yet returned.
     pub fn is_quiet(&mut self) -> bool {
-        self.arrived.is_empty()
+        self.waiting() == 0
+    }
+
+    /// The number of calls that have arrived and were not yet returned.
+    pub fn waiting(&self) -> usize {
+        self.arrived.len()
     }
 }

@@ -41,8 +41,10 @@ pub struct World {
     pub fcm: SocketAddr,
     operator_key: String,
     service_keys: Vec<ServiceKey>,
-    /// Where the gateway serves its metrics, if it is a process of its own.
-    gateway_metrics: Option<String>,
+    /// The URL of each gateway itself, if something else is in front of them.
+    gateways: Vec<String>,
+    /// The URLs of the metrics of each service's replicas, if it runs as several processes.
+    metrics: BTreeMap<String, Vec<String>>,
     process: Option<(Handle, TempDir)>,
 }
 
@@ -128,7 +130,17 @@ impl World {
         let handle = Box::pin(embedded.start()).await.unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
         let (http, operator_key) = (handle.public_url.clone(), operator_key().to_secret().to_string());
-        Self { http, endpoints, apns, fcm, operator_key, service_keys, gateway_metrics: None, process: Some((handle, dir)) }
+        Self {
+            http,
+            endpoints,
+            apns,
+            fcm,
+            operator_key,
+            service_keys,
+            gateways: Vec::new(),
+            metrics: BTreeMap::new(),
+            process: Some((handle, dir)),
+        }
     }
 
     /// Connects to the processes that `scripts/up-native` started.
@@ -161,7 +173,8 @@ impl World {
             fcm: address("fcm"),
             operator_key: text("operator_key").unwrap(),
             service_keys: text("keys").map_or_else(Vec::new, |folder| Keys::of(Path::new(&folder)).of_services()),
-            gateway_metrics: text("gateway_metrics"),
+            gateways: file.get("gateways").map_or_else(Vec::new, |urls| serde_json::from_value(urls.clone()).unwrap()),
+            metrics: file.get("metrics").map_or_else(BTreeMap::new, |urls| serde_json::from_value(urls.clone()).unwrap()),
             process: None,
         }
     }
@@ -170,16 +183,38 @@ impl World {
     pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
         nodkey_runtime::install_crypto_provider();
         let (apns, fcm) = free_addresses();
-        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), gateway_metrics: None, process: None }
+        Self {
+            http,
+            endpoints,
+            apns,
+            fcm,
+            operator_key,
+            service_keys: Vec::new(),
+            gateways: Vec::new(),
+            metrics: BTreeMap::new(),
+            process: None,
+        }
     }
 
-    /// The metrics of each process: its name, which is `all` for one process, and their URL.
-    pub fn metrics(&self) -> Vec<(&'static str, String)> {
-        let url = |address: &str| format!("{address}/metrics");
-        let Some(gateway) = &self.gateway_metrics else { return vec![("all", url(&self.endpoints.registry))] };
-        let Endpoints { registry, binding, trusonafication, notification, .. } = &self.endpoints;
-        let services = [("registry", registry), ("binding", binding), ("trusonafication", trusonafication), ("notification", notification)];
-        services.into_iter().chain([("gateway", gateway)]).map(|(name, address)| (name, url(address))).collect()
+    /// The metrics of each service: its name, which is `all` when they are one process, and the URL of each replica's.
+    pub fn metrics(&self) -> BTreeMap<String, Vec<String>> {
+        if self.metrics.is_empty() {
+            [("all".to_owned(), vec![format!("{}/metrics", self.endpoints.registry)])].into()
+        } else {
+            self.metrics.clone()
+        }
+    }
+
+    /// The number of replicas of a service.
+    pub fn replicas(&self, service: &str) -> usize {
+        self.metrics.get(service).map_or(1, Vec::len)
+    }
+
+    /// The address of one gateway alone, for what each does by itself. Proofs of phones are for the public address.
+    pub fn at_one_gateway(&self) -> Self {
+        let http = self.gateways.first().unwrap_or(&self.http).clone();
+        let world = Self::at(http, self.endpoints.clone(), self.operator_key.clone());
+        Self { apns: self.apns, fcm: self.fcm, ..world }
     }
 
     /// The key that signs calls of operators.

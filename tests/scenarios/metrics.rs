@@ -35,17 +35,20 @@ const NEVER: [&str; 8] = [
 /// A sample: its name and labels.
 type Series = (String, BTreeMap<String, String>);
 
-/// What a process serves.
+/// What the replicas of a service serve together: each serves only what it has done.
 struct Served {
-    process: &'static str,
+    process: String,
     /// Kind and description, by metric.
     metrics: BTreeMap<String, (String, String)>,
     series: Vec<Series>,
 }
 
 impl Served {
-    async fn by(process: &'static str, url: &str) -> Self {
-        let text = reqwest::get(url).await.unwrap().error_for_status().unwrap().text().await.unwrap();
+    async fn by(process: String, urls: &[String]) -> Self {
+        let mut text = String::new();
+        for url in urls {
+            text += &reqwest::get(url).await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        }
         let (mut metrics, mut series): (BTreeMap<String, (String, String)>, Vec<Series>) = Default::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
@@ -83,8 +86,8 @@ fn sample(line: &str) -> Series {
 
 async fn scrape(world: &World) -> Vec<Served> {
     let mut all = Vec::new();
-    for (process, url) in world.metrics() {
-        all.push(Served::by(process, &url).await);
+    for (process, urls) in world.metrics() {
+        all.push(Served::by(process, &urls).await);
     }
     all
 }
@@ -123,7 +126,7 @@ async fn what_is_served_is_what_is_documented(world: &World) {
         let mut missing = BTreeSet::new();
         for (name, row) in documented.iter().filter(|(name, _)| !NEVER.contains(&name.as_str())) {
             let of_one_process = name == "nodkey_peer_connections" && all.len() == 1;
-            let by = all.iter().filter(|served| lacks(served, name, row)).map(|served| served.process).collect::<Vec<_>>();
+            let by = all.iter().filter(|served| lacks(served, name, row)).map(|served| served.process.as_str()).collect::<Vec<_>>();
             let somewhere = all.iter().any(|served| served.metrics.contains_key(name)) || of_one_process;
             let expected = all.iter().any(|served| served.should_serve(row));
             if expected && if row.once { !somewhere } else { !by.is_empty() } {

@@ -101,6 +101,8 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
         (PrivateKey::generate(Algorithm::Es256, &Random::system()), PrivateKey::generate(Algorithm::EdDsa, &Random::system()));
     let status = |key: &PrivateKey| format!("{}/api/v2/devices/{}/status", world.http, key.public().thumbprint());
     let url = status(&key);
+    // Each gateway remembers for itself which proofs it took.
+    let at = url.replacen(&world.http, &world.at_one_gateway().http, 1);
     let draft = || Draft::new(&key, "GET", &url);
     let without = |mut draft: Draft, claim: &str| {
         draft.claims.as_object_mut().unwrap().remove(claim);
@@ -113,7 +115,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
     let twice_in_claims = twice.claims.to_string().replacen('{', r#"{"htm":"GET","#, 1);
     let twice_in_header = twice.header.to_string().replacen('{', r#"{"alg":"EdDSA","#, 1);
     let used = draft().signed();
-    assert_eq!(client().get(&url).header("DPoP", &used).send().await.unwrap().status(), 200);
+    assert_eq!(client().get(&at).header("DPoP", &used).send().await.unwrap().status(), 200);
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (cause, proof) in [
         ("malformed", "nonsense".to_owned()),
@@ -146,7 +148,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
         ("other_device", Draft::new(&other, "GET", &url).signed()),
         ("used_jti", used),
     ] {
-        let (named, text, challenge) = refused(client().get(&url).header("DPoP", &proof)).await;
+        let (named, text, challenge) = refused(client().get(&at).header("DPoP", &proof)).await;
         assert_eq!((named.as_str(), challenge.as_str()), (cause, INVALID), "{text}");
         texts.entry(named).or_default().insert(text);
     }

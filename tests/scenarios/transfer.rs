@@ -73,12 +73,11 @@ async fn papers(world: &World, old: &ByHand<'_>, new: &ByHand<'_>, act: Transfer
 async fn send(world: &World, Papers { claims, asks }: &Papers, device: &PrivateKey, presence: &PrivateKey, new: &PrivateKey) -> Answered {
     let (statement, signature) = (sign_transfer(claims, device), sign_transfer(claims, presence));
     let body = json!({"statement": statement, "signature": signature, "request": sign_transfer_request(asks, new)}).to_string();
-    loop {
-        let answered = phone(&world.http, device, Method::POST, "/api/v2/device_transfers", &body).await;
-        if answered.status != 503 {
-            return answered;
-        }
-    }
+    eventually("there is time for it", async || {
+        let answer = phone(&world.http, device, Method::POST, "/api/v2/device_transfers", &body).await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await
 }
 
 async fn active<'a>(world: &'a World, tenant: &'a Tenant, user: &str) -> ByHand<'a> {

@@ -1,4 +1,4 @@
-//! `GET /api/v2/requests` and `nodkey requests tail`.
+//! `GET /api/v2/requests` and `nodkey requests tail`. Each gateway shows its own requests, so they are sent to one.
 
 use futures_util::StreamExt as _;
 use nodkey_client::NewTrusonafication;
@@ -95,16 +95,17 @@ fn parts<const N: usize>(request: &Value, names: [&str; N]) -> [Value; N] {
 }
 
 async fn a_backend_sees_what_its_credential_sent_and_why_it_was_refused_and_nothing_of_others(world: &World) {
+    let gateway = &world.at_one_gateway();
     let (tenant, other) = (world.tenant().await, world.tenant().await);
     let device = key(&tenant).await;
-    let mut tail = Tail::of_backend(world, &tenant).await;
+    let mut tail = Tail::of_backend(gateway, &tenant).await;
     // Of another tenant, of a phone, of nobody: none of them comes before the next.
-    backend(&world.http, &other.server, Method::GET, "/api/v2/users/eve", "").await;
+    backend(&gateway.http, &other.server, Method::GET, "/api/v2/users/eve", "").await;
     phone(&world.http, &device, Method::GET, "/api/v2/trusonafications/next", "").await;
-    nobody(&world.http, Method::GET, "/api/v2/users/eve", "").await;
+    nobody(&gateway.http, Method::GET, "/api/v2/users/eve", "").await;
 
     // By either scheme over HTTP.
-    backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/secret-name/devices?x=y", "").await;
+    backend(&gateway.http, &tenant.server, Method::GET, "/api/v2/users/secret-name/devices?x=y", "").await;
     let request = tail.next().await;
     assert_eq!(
         parts(&request, ["credential_id", "authenticated", "transport", "method", "route", "status", "code", "error", "cause"]),
@@ -123,7 +124,7 @@ async fn a_backend_sees_what_its_credential_sent_and_why_it_was_refused_and_noth
     assert!(!request.to_string().contains("secret-name"), "{request}");
     assert!(request["duration_ms"].as_f64().unwrap() >= 0.0 && request["request_id"].is_string());
     let ask = json!({"user_identifier": "nobody", "actoin": "log in", "resource": "Acme"}).to_string();
-    let refused = call(world, &token(&tenant.server, "nodkey", 60), Method::POST, "/api/v2/trusonafications", &ask).await;
+    let refused = call(gateway, &token(&tenant.server, "nodkey", 60), Method::POST, "/api/v2/trusonafications", &ask).await;
     let request = tail.next().await;
     assert_eq!(
         parts(&request, ["authenticated", "status", "error", "description", "field_errors"]),
@@ -131,14 +132,14 @@ async fn a_backend_sees_what_its_credential_sent_and_why_it_was_refused_and_noth
     );
     assert!(request["field_errors"]["actoin"].is_array() && !request.to_string().contains("log in"), "{request}");
     // The caller's own id, and a path that there is not.
-    let answer = client().get(format!("{}/api/v2/nowhere", world.http)).header("X-Request-Id", "mine");
+    let answer = client().get(format!("{}/api/v2/nowhere", gateway.http)).header("X-Request-Id", "mine");
     let answer = answer.bearer_auth(token(&tenant.server, "nodkey", 60)).send().await.unwrap();
     assert_eq!(answer.status(), 404);
     let request = tail.next().await;
     assert_eq!(parts(&request, ["route", "status", "error", "request_id"]), [Value::Null, json!(404), json!("NOT_FOUND"), json!("mine")]);
 
     // Over gRPC, where the gateway forwards it.
-    let through = tenant.backend_through(&world.one_address());
+    let through = tenant.backend_through(&gateway.one_address());
     let refused = through.create_trusonafication(NewTrusonafication::user("nobody", "log in", "Acme")).await.unwrap_err();
     let request = tail.next().await;
     let method = "/nodkey.trusonafication.v1.TrusonaficationService/CreateTrusonafication";
@@ -152,28 +153,30 @@ async fn a_backend_sees_what_its_credential_sent_and_why_it_was_refused_and_noth
 }
 
 async fn who_only_names_a_credential_is_shown_as_not_authenticated_with_the_cause(world: &World) {
+    let gateway = &world.at_one_gateway();
     let tenant = world.tenant().await;
     let mut guessed = tenant.server.clone();
     guessed.secret.push('x');
-    let mut tail = Tail::of_backend(world, &tenant).await;
-    let refused = call(world, &token(&guessed, "nodkey", 60), Method::GET, "/api/v2/users/ada", "").await;
+    let mut tail = Tail::of_backend(gateway, &tenant).await;
+    let refused = call(gateway, &token(&guessed, "nodkey", 60), Method::GET, "/api/v2/users/ada", "").await;
     assert_eq!(refused.status, 401);
     let shown = ["credential_id", "authenticated", "status", "error", "cause"];
     let expected = |status: u16, error: &str, cause: &str| [id(&tenant.server), json!(false), json!(status), json!(error), json!(cause)];
     let request = tail.next().await;
     assert_eq!(parts(&request, shown), expected(401, "UNAUTHENTICATED", "wrong_signature"));
     assert!(request["description"].as_str().unwrap().contains("credential's secret"));
-    backend(&world.http, &guessed, Method::GET, "/api/v2/users/ada", "").await;
+    backend(&gateway.http, &guessed, Method::GET, "/api/v2/users/ada", "").await;
     assert_eq!(parts(&tail.next().await, shown), expected(403, "FORBIDDEN", "wrong_signature"));
-    call(world, &token(&tenant.server, "other", 60), Method::GET, "/api/v2/users/ada", "").await;
+    call(gateway, &token(&tenant.server, "other", 60), Method::GET, "/api/v2/users/ada", "").await;
     assert_eq!(parts(&tail.next().await, shown), expected(401, "UNAUTHENTICATED", "wrong_audience"));
-    call(world, &token(&tenant.server, "nodkey", -60), Method::GET, "/api/v2/users/ada", "").await;
+    call(gateway, &token(&tenant.server, "nodkey", -60), Method::GET, "/api/v2/users/ada", "").await;
     let request = tail.next().await;
     assert_eq!(parts(&request, shown), expected(401, "UNAUTHENTICATED", "expired"));
     assert!(!request.to_string().contains(&tenant.server.secret));
 }
 
 async fn an_operator_sees_every_credential_of_one_relying_party_and_names_it(world: &World) {
+    let gateway = &world.at_one_gateway();
     let (tenant, other) = (world.tenant().await, world.tenant().await);
     let second = world.credential(&tenant.id, CredentialKind::Server).await;
     let (phone, _) = enrolled(world, "auditor", Role::Auditor).await;
@@ -183,64 +186,66 @@ async fn an_operator_sees_every_credential_of_one_relying_party_and_names_it(wor
         let exp = nodkey_kernel::time::Clock::system().now().as_seconds() + 30;
         hs256::sign(Some(&format!("operator/{session}")), &json!({"aud": "nodkey", "exp": exp}), secret.as_bytes())
     };
-    let unnamed = read(open(world, &token(), None).await).await;
+    let unnamed = read(open(gateway, &token(), None).await).await;
     assert_eq!((unnamed.status, unnamed.error.as_str()), (422, "VALIDATION_FAILED"));
-    let (mut tail, about) = Tail::of(world, &token(), Some(&tenant.id)).await;
+    let (mut tail, about) = Tail::of(gateway, &token(), Some(&tenant.id)).await;
     assert_eq!(about, json!({"relying_party_id": tenant.id, "credential_id": null}));
-    backend(&world.http, &other.server, Method::GET, "/api/v2/users/eve", "").await;
+    backend(&gateway.http, &other.server, Method::GET, "/api/v2/users/eve", "").await;
     for credential in [&tenant.server, &second] {
-        backend(&world.http, credential, Method::GET, "/api/v2/users/ada", "").await;
+        backend(&gateway.http, credential, Method::GET, "/api/v2/users/ada", "").await;
         assert_eq!(parts(&tail.next().await, ["credential_id", "authenticated"]), [id(credential), json!(true)]);
     }
     // One that was never used rightly.
     let mut guessed = world.credential(&tenant.id, CredentialKind::Server).await;
     guessed.secret.push('x');
-    let (mut later, _) = Tail::of(world, &token(), Some(&tenant.id)).await;
+    let (mut later, _) = Tail::of(gateway, &token(), Some(&tenant.id)).await;
     // The other listener is shown this one's call, too, if it names a credential; an operator's does not.
-    backend(&world.http, &guessed, Method::GET, "/api/v2/users/ada", "").await;
+    backend(&gateway.http, &guessed, Method::GET, "/api/v2/users/ada", "").await;
     let shown = parts(&later.next().await, ["credential_id", "authenticated", "cause"]);
     assert_eq!(shown, [id(&guessed), json!(false), json!("wrong_signature")]);
-    let ended = read(open(world, &token().replace('.', "x."), Some(&tenant.id)).await).await;
+    let ended = read(open(gateway, &token().replace('.', "x."), Some(&tenant.id)).await).await;
     assert_eq!(ended.status, 401);
-    let unknown = read(open(world, &token(), Some("00000000-0000-7000-8000-000000000000")).await).await;
+    let unknown = read(open(gateway, &token(), Some("00000000-0000-7000-8000-000000000000")).await).await;
     assert!((400..500).contains(&unknown.status), "{}", unknown.status);
 }
 
 async fn who_may_not_listen_is_refused_and_there_is_an_end_to_listeners(world: &World) {
+    let gateway = &world.at_one_gateway();
     let tenant = world.tenant().await;
-    assert_eq!(nobody(&world.http, Method::GET, PATH, "").await.status, 403);
+    assert_eq!(nobody(&gateway.http, Method::GET, PATH, "").await.status, 403);
     // A stream cannot be signed as a whole.
-    assert_eq!(backend(&world.http, &tenant.server, Method::GET, PATH, "").await.status, 403);
+    assert_eq!(backend(&gateway.http, &tenant.server, Method::GET, PATH, "").await.status, 403);
     let mut guessed = tenant.server.clone();
     guessed.secret.push('x');
     for wrong in [token(&guessed, "nodkey", 60), token(&tenant.mobile, "nodkey", 60), "x".to_owned()] {
-        let refused = read(open(world, &wrong, None).await).await;
+        let refused = read(open(gateway, &wrong, None).await).await;
         assert_eq!((refused.status, refused.error.as_str()), (401, "UNAUTHENTICATED"));
     }
     let mut held = Vec::new();
     for _ in 0..8 {
-        held.push(Tail::of_backend(world, &tenant).await);
+        held.push(Tail::of_backend(gateway, &tenant).await);
     }
-    let refused = read(open(world, &token(&tenant.server, "nodkey", 60), None).await).await;
+    let refused = read(open(gateway, &token(&tenant.server, "nodkey", 60), None).await).await;
     assert_eq!((refused.status, refused.error.as_str(), refused.retry_after), (429, "TOO_MANY_WAITS", Some(5)));
     // Others have their own.
-    Tail::of_backend(world, &world.tenant().await).await;
+    Tail::of_backend(gateway, &world.tenant().await).await;
 }
 
 async fn the_command_prints_a_line_for_each_request(world: &World) {
+    let gateway = &world.at_one_gateway();
     let tenant = world.tenant().await;
-    let mut all = Nodkey::start(world, &tenant, &["requests", "tail"], "listening to requests").await;
-    let mut failed = Nodkey::start(world, &tenant, &["requests", "tail", "--failed"], "listening to requests").await;
+    let mut all = Nodkey::start(gateway, &tenant, &["requests", "tail"], "listening to requests").await;
+    let mut failed = Nodkey::start(gateway, &tenant, &["requests", "tail", "--failed"], "listening to requests").await;
     // The second is a request, too.
     assert_eq!(all.next().await["route"], PATH);
-    backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await;
-    backend(&world.http, &tenant.server, Method::GET, "/api/v2/devices/x", "").await;
+    backend(&gateway.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await;
+    backend(&gateway.http, &tenant.server, Method::GET, "/api/v2/devices/x", "").await;
     assert_eq!(all.next().await["status"], 200);
     let shown = all.next().await;
     assert_eq!((&shown["status"], &shown["error"]), (&json!(404), &json!("NOT_FOUND")));
     assert_eq!(failed.next().await["request_id"], shown["request_id"]);
     // A wrong secret is a refusal.
-    let (mut command, _place) = command(world, &tenant);
+    let (mut command, _place) = command(gateway, &tenant);
     let refused = command.args(["requests", "tail"]).env("NODKEY_SERVER_SECRET", "wrong").output().unwrap();
     assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("UNAUTHENTICATED"));
