@@ -1,8 +1,9 @@
 //! The bus, of either kind.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use nodkey_db::{Db, Message};
 use nodkey_kernel::{
     error::{Classify, Kind, chain},
@@ -15,12 +16,18 @@ use crate::{
     consumer::Consumer,
     error::BusError,
     memory::Memory,
-    nats::{self, Nats},
+    nats::{self, Batched, MAX_BATCH, MAX_BATCH_BYTES, Nats},
     signature,
     source::Source,
     trust::Trust,
     wake::{Hub, Listener, MAX_PAYLOAD},
 };
+
+/// Maximum number of events to publish together, and of bytes in them, where [`Bus::takes_many`].
+pub(crate) const MAX_TOGETHER: usize = MAX_BATCH;
+pub(crate) const MAX_TOGETHER_BYTES: usize = MAX_BATCH_BYTES;
+/// How many of events that could not be published together are published at a time.
+const AT_A_TIME: usize = 256;
 
 /// The bus. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,6 +86,48 @@ impl Bus {
             Self::Memory(memory) => memory.publish(message).await,
             Self::Nats(nats) => nats.publish(message).await,
         }
+    }
+
+    /// Whether many events are published together for less than one by one.
+    pub(crate) fn takes_many(&self) -> bool {
+        matches!(self, Self::Nats(nats) if nats.takes_batches())
+    }
+
+    /// Publishes events, of which those about the same thing come one after the other: together if the bus takes them so. Returns for each
+    /// whether it is safe, and why the first that is not was refused. Behind a refused event those about the same thing are not published.
+    pub(crate) async fn publish_all(&self, messages: &[&Message]) -> (Vec<bool>, Option<BusError>) {
+        if let Self::Nats(nats) = self
+            && messages.len() > 1
+        {
+            match nats.publish_batch(messages).await {
+                Ok(Batched::Stored) => return (vec![true; messages.len()], None),
+                Ok(Batched::Refused) => {}
+                Err(e) => return (vec![false; messages.len()], Some(e)),
+            }
+        }
+        let mut lines = BTreeMap::<_, Vec<_>>::new();
+        for (at, message) in messages.iter().enumerate() {
+            lines.entry(message.key()).or_default().push(at);
+        }
+        let lines = lines.into_values().map(|line| async move {
+            let mut done = Vec::with_capacity(line.len());
+            for at in line {
+                match self.publish(messages[at]).await {
+                    Ok(()) => done.push(at),
+                    Err(e) => return (done, Some(e)),
+                }
+            }
+            (done, None)
+        });
+        let (mut taken, mut error, mut lines) = (vec![false; messages.len()], None, stream::iter(lines).buffer_unordered(AT_A_TIME));
+        while let Some((done, failed)) = lines.next().await {
+            for at in done {
+                taken[at] = true;
+            }
+            error = error.or(failed);
+        }
+        drop(lines);
+        (taken, error)
     }
 
     /// Why an event of `service` can never be published; `None` if nothing is in its way.

@@ -83,7 +83,7 @@ mod tests {
             authorization("acme", &[user]),
             r#"authorization {
   users: [
-    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.STREAM.MSG.GET.acme_EVT_BINDING", "$JS.API.CONSUMER.INFO.acme_EVT_BINDING.*", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>"] } } }
+    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.wake.relay_binding", "acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.STREAM.MSG.GET.acme_EVT_BINDING", "$JS.API.CONSUMER.INFO.acme_EVT_BINDING.*", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>", "acme.wake.relay_binding"] } } }
   ]
 }
 "#

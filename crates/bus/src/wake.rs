@@ -31,8 +31,22 @@ pub(crate) struct Kind {
     pub(crate) singly: bool,
 }
 
+/// The topic of a service's relay, which a replica without the lease wakes at the one with it.
+pub(crate) fn relay_topic(service: &str) -> String {
+    format!("relay_{service}")
+}
+
+/// The kind of the topic of one service's relay.
+const fn relay(name: &'static str, service: &'static [ServiceName]) -> Kind {
+    Kind { name, topics: name, publisher: service[0], listeners: service, singly: false }
+}
+
 /// The kinds.
 pub(crate) const KINDS: &[Kind] = &[
+    relay("relay_registry", &[ServiceName::Registry]),
+    relay("relay_binding", &[ServiceName::Binding]),
+    relay("relay_trusonafication", &[ServiceName::Trusonafication]),
+    relay("relay_notification", &[ServiceName::Notification]),
     Kind { name: "device", topics: "device.>", publisher: ServiceName::Trusonafication, listeners: &[ServiceName::Gateway], singly: false },
     Kind {
         name: "trusonafication",
@@ -252,6 +266,14 @@ mod tests {
         assert_eq!(after(&[Some("1"); MAX_WAITING]), with(&["1"; MAX_WAITING]));
         assert_eq!(after(&[Some("1"); MAX_WAITING + 1]), Some(Woken::Changed));
         assert_eq!(after(&[Some("1")]), with(&["1"]));
+    }
+
+    #[test]
+    fn each_service_that_publishes_events_wakes_its_own_relays() {
+        for service in ServiceName::ALL.iter().copied().filter(|service| *service != ServiceName::Gateway) {
+            let kind = Kind::of(&relay_topic(service.as_str())).unwrap();
+            assert_eq!((kind.publisher, kind.listeners, kind.topics), (service, &[service][..], &*relay_topic(service.as_str())));
+        }
     }
 
     #[test]

@@ -145,6 +145,24 @@ pub(crate) fn outgoing(seq: i64, row: &Row) -> Result<Outgoing, String> {
     Ok(Outgoing { seq, created_at: row.get("created_at").map_err(read)?, message })
 }
 
+/// Returns the events behind a sequence number, at most `limit`, each with what has to be published before it. Rows that are no event are
+/// left out, and the second value says whether there were any, or there may be more.
+pub async fn fresh_after(db: &Db, after: i64, limit: i64) -> Result<(Vec<FreshEvent>, bool), DbError> {
+    let sql = "SELECT seq, id, subject, payload, headers, created_at, \
+               (SELECT MAX(older.seq) FROM outbox AS older WHERE older.key = outbox.key AND older.seq < outbox.seq) AS older, \
+               (SELECT MAX(older.seq) FROM outbox AS older WHERE older.key = '' AND older.seq < outbox.seq) AS unnamed \
+               FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let rows = db.query(sql).bind(after).bind(limit).fetch_all().await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Ok(outgoing) = outgoing(row.get("seq")?, row) {
+            events.push(FreshEvent { outgoing, after: [row.get("older")?, row.get("unnamed")?] });
+        }
+    }
+    let missed = events.len() < rows.len() || i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    Ok((events, missed))
+}
+
 /// Moves an event that can never be published to the dead letters, as one with this id that `service` gave up.
 pub async fn give_up(db: &Db, service: &str, seq: i64, id: Uuid, cause: &str, now: Timestamp) -> Result<(), DbError> {
     let mut tx = db.begin().await?;

@@ -1,33 +1,32 @@
 //! NATS JetStream.
 
+mod publish;
 mod stream;
 mod subscription;
 mod wakes;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use async_nats::{
-    Client, Event, HeaderMap, ServerAddr,
+    Client, Event, ServerAddr,
     connection::State,
-    jetstream::{
-        self, Context, ErrorCode,
-        consumer::pull,
-        context::{PublishError, PublishErrorKind},
-        stream::ConsumerErrorKind,
-    },
+    jetstream::{self, Context, ErrorCode, consumer::pull, stream::ConsumerErrorKind},
 };
 use bytes::Bytes;
-use nodkey_db::Message;
 use nodkey_kernel::error::plain;
 use secrecy::ExposeSecret as _;
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
+pub(crate) use self::publish::{Batched, MAX_BATCH, MAX_BATCH_BYTES};
 pub(crate) use self::subscription::{Delivery, Subscription};
 use self::wakes::Wakes;
 use crate::{
     config::{BusConfig, Identity},
-    consumer::{Consumer, producer},
+    consumer::Consumer,
     error::BusError,
     metrics::CONNECTED,
     wake::{Hub, Listener},
@@ -58,6 +57,8 @@ pub struct Nats {
     config: BusConfig,
     identity: Option<Arc<Identity>>,
     wakes: Wakes,
+    /// Whether the stream of this service takes atomic batches.
+    takes_batches: AtomicBool,
 }
 
 impl Nats {
@@ -79,7 +80,14 @@ impl Nats {
         let client = options.connect(&config.url).await.map_err(|e| BusError::unavailable("connect", e))?;
         let identity = identity.map(Arc::new);
         let wakes = Wakes::new(client.clone(), &Names(&config.prefix), identity.clone());
-        let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), identity, wakes };
+        let nats = Self {
+            jetstream: jetstream::new(client.clone()),
+            client,
+            config: config.clone(),
+            identity,
+            wakes,
+            takes_batches: AtomicBool::new(false),
+        };
         // An unreachable server is waited for later.
         if timeout(CONNECT, connected.wait_for(|is| *is)).await.is_err() {
             let said = refusal.borrow().clone();
@@ -87,42 +95,6 @@ impl Nats {
             warn!(address, cause, "NATS cannot be reached; events wait in the outbox until it can");
         }
         Ok(nats)
-    }
-
-    pub(crate) async fn publish(&self, message: &Message) -> Result<(), BusError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, message.id.to_string());
-        for (name, value) in &message.headers {
-            headers.insert(name.as_str(), value.as_str());
-        }
-        self.require_connection("publish")?;
-        let subject = self.names().subject(&message.subject);
-        match self.send(&subject, headers.clone(), message).await {
-            // The stream was deleted, or the server has lost it.
-            Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
-                self.ensure_stream(producer(&message.subject)).await?;
-                self.send(&subject, headers, message).await
-            }
-            outcome => outcome,
-        }
-        .map_err(|e| BusError::unavailable("publish", e))
-    }
-
-    /// Why the server would never take an event.
-    pub(crate) fn obstacle(&self, message: &Message) -> Option<String> {
-        let limit = self.client.server_info().max_payload;
-        let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let size = message.payload.len() + headers + MAX_OWN_HEADERS;
-        // Unknown before the first connection.
-        (limit > 0 && size > limit).then(|| format!("it has {size} bytes, and NATS takes {limit} at most"))
-    }
-
-    async fn send(&self, subject: &str, headers: HeaderMap, message: &Message) -> Result<(), PublishError> {
-        let publish = async {
-            // The first future sends; the second resolves when the server confirms that the event is stored.
-            self.jetstream.publish_with_headers(subject.to_owned(), headers, message.payload.clone()).await?.await
-        };
-        timeout(PATIENCE, publish).await.unwrap_or_else(|_| Err(PublishError::new(PublishErrorKind::TimedOut))).map(drop)
     }
 
     /// Whether a durable consumer exists.

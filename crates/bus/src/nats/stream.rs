@@ -1,6 +1,6 @@
 //! The streams of events.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The version of what [`Nats::stream_config`] sets: whoever changes that increments it. It is in the metadata of the stream.
-const SETTINGS: u32 = 1;
+const SETTINGS: u32 = 2;
 const SETTINGS_KEY: &str = "nodkey_settings";
 
 /// How long a stream remembers ids to recognize a repeated publish.
@@ -32,11 +32,11 @@ impl Nats {
         let config = self.stream_config(service);
         let failed = |e: CreateStreamError| BusError::unavailable("create stream", e);
         match self.jetstream.get_stream(&config.name).await {
-            Ok(stream) if is_as(&stream.cached_info().config, &config) => {}
+            Ok(stream) if is_as(&stream.cached_info().config, &config) => self.found(&stream.cached_info().config),
             // A newer build made it. Two builds side by side would change it back and forth.
-            Ok(stream) if settings(&stream.cached_info().config) > SETTINGS => {}
-            Ok(_) => match self.jetstream.update_stream(&config).await {
-                Ok(_) => {}
+            Ok(stream) if settings(&stream.cached_info().config) > SETTINGS => self.found(&stream.cached_info().config),
+            Ok(stream) => match self.jetstream.update_stream(&config).await {
+                Ok(updated) => self.found(&updated.config),
                 // The stream accepts events nevertheless. Services that have their own users may not change streams.
                 Err(e) if !self.config.user.is_empty() => {
                     warn!(
@@ -44,10 +44,11 @@ impl Nats {
                         error = chain(&e),
                         "the stream is not as it should be, and an administrator has to change it"
                     );
+                    self.found(&stream.cached_info().config);
                 }
                 Err(e) => return Err(failed(e)),
             },
-            Err(_) => drop(self.jetstream.create_stream(config).await.map_err(failed)?),
+            Err(_) => self.found(&self.jetstream.create_stream(config).await.map_err(failed)?.cached_info().config),
         }
         // Refused now: a server that rejected a large event later would hold up every event behind it.
         let limit = self.client.server_info().max_payload;
@@ -64,6 +65,7 @@ impl Nats {
             }
             Err(e) => return Err(BusError::unavailable("look after the stream", e)),
         };
+        self.found(&stream.cached_info().config);
         for (consumer, subject) in CONSUMERS.iter().filter(|(_, subject)| producer(subject) == service) {
             // A consumer that was never created misses nothing, and users from before this build may not ask.
             let Ok(info) = stream.consumer_info(self.names().name(consumer)).await else { continue };
@@ -80,6 +82,11 @@ impl Nats {
         Ok(())
     }
 
+    /// Notes how the stream of this service is configured.
+    fn found(&self, config: &stream::Config) {
+        self.takes_batches.store(config.allow_atomic_publish, Ordering::Relaxed);
+    }
+
     fn stream_config(&self, service: &str) -> stream::Config {
         stream::Config {
             name: self.names().stream(service),
@@ -88,6 +95,8 @@ impl Nats {
             duplicate_window: DUPLICATE_WINDOW,
             max_age: MAX_AGE,
             num_replicas: self.config.replicas,
+            // For a backlog: the server syncs its disk once for many events.
+            allow_atomic_publish: true,
             metadata: [(SETTINGS_KEY.to_owned(), SETTINGS.to_string())].into(),
             ..stream::Config::default()
         }
@@ -101,6 +110,7 @@ fn settings(stream: &stream::Config) -> u32 {
 
 /// Whether a stream is configured as we would create it.
 fn is_as(stream: &stream::Config, ours: &stream::Config) -> bool {
-    let facts = |of: &stream::Config| (of.subjects.clone(), of.storage, of.duplicate_window, of.max_age, of.num_replicas);
+    let facts =
+        |of: &stream::Config| (of.subjects.clone(), of.storage, of.duplicate_window, of.max_age, of.num_replicas, of.allow_atomic_publish);
     facts(stream) == facts(ours)
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use async_nats::{
-    Client, HeaderMap,
+    Client, HeaderMap, HeaderName,
     connection::State,
+    header,
     jetstream::{
         self, AckKind,
         consumer::{AckPolicy, DeliverPolicy, pull},
@@ -72,6 +73,11 @@ impl Subscription {
     pub(crate) async fn next(&mut self) -> Result<Delivery, BusError> {
         self.events.recv().await.unwrap_or_else(|| Err(BusError::unavailable("pull", "the subscription ended")))
     }
+}
+
+/// Whether a header says with which other events one was published. It is none of the event, and would spoil its replay.
+fn is_of_batch(name: &HeaderName) -> bool {
+    [header::NATS_BATCH_ID, header::NATS_BATCH_SEQUENCE, header::NATS_BATCH_COMMIT].contains(name)
 }
 
 /// Events that the server waits to hear of, by reply subject.
@@ -145,9 +151,9 @@ impl Keeper {
         };
         for (name, values) in inner.headers.iter().flat_map(HeaderMap::iter) {
             let value = values.first().map(ToString::to_string).unwrap_or_default();
-            if *name == async_nats::header::NATS_MESSAGE_ID {
+            if *name == header::NATS_MESSAGE_ID {
                 message.id = value.parse().unwrap_or_default();
-            } else {
+            } else if !is_of_batch(name) {
                 message.headers.insert(name.to_string(), value);
             }
         }

@@ -25,12 +25,15 @@ pub(super) struct Position {
     whole: Instant,
     /// The highest number that is known.
     highest: i64,
+    /// The highest number that was known at the end of the last pass, and of the one before.
+    ended: i64,
+    recent: i64,
 }
 
 impl Position {
     /// Before everything.
     pub(super) fn new(now: Instant) -> Self {
-        Self { after: 0, start: 0, settling: 0, since: now, whole: now + WHOLE, highest: 0 }
+        Self { after: 0, start: 0, settling: 0, since: now, whole: now + WHOLE, highest: 0, ended: 0, recent: 0 }
     }
 
     /// Whether the next read begins a pass.
@@ -58,11 +61,17 @@ impl Position {
         self.highest
     }
 
+    /// What another replica commits now is probably behind this. Between this and the end few rows are deleted.
+    pub(super) const fn recent(&self) -> i64 {
+        self.recent
+    }
+
     /// Ends a pass whose last read began when `highest` was known: what is committed up to there was read.
     pub(super) fn end(&mut self, highest: i64, now: Instant) {
         if now.saturating_duration_since(self.since) >= SETTLED {
             (self.start, self.settling, self.since) = (self.settling, highest, now);
         }
+        self.recent = std::mem::replace(&mut self.ended, self.highest);
         self.after = self.start;
         if now >= self.whole {
             (self.after, self.whole) = (0, now + WHOLE);
@@ -73,6 +82,18 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_recent_came_in_the_last_two_passes() {
+        let now = Instant::now();
+        let mut position = Position::new(now);
+        for (seen, recent) in [(5, 0), (9, 5), (20, 9), (20, 20)] {
+            position.saw(seen);
+            // An event that is not published yet holds up the passes, and not this.
+            position.end(1, now);
+            assert_eq!(position.recent(), recent);
+        }
+    }
 
     #[test]
     fn what_was_read_is_read_again_until_no_commit_can_come_before_it_and_once_in_a_while_as_a_whole() {

@@ -98,7 +98,7 @@ async fn a_stream_that_a_newer_build_made_is_left_alone_and_an_older_one_is_chan
     let name = format!("{}_EVT_REGISTRY", world.prefix);
     let config = async || jetstream.get_stream(&name).await.unwrap().cached_info().config.clone();
     let ours = config().await;
-    for (version, is_kept) in [(Some("2"), true), (Some("1"), false), (None, false)] {
+    for (version, is_kept) in [(Some("3"), true), (Some("2"), false), (Some("1"), false), (None, false)] {
         let mut other = async_nats::jetstream::stream::Config { max_age: Duration::from_hours(1), ..ours.clone() };
         other.metadata.remove("nodkey_settings");
         other.metadata.extend(version.map(|version| ("nodkey_settings".to_owned(), version.to_owned())));
@@ -108,7 +108,7 @@ async fn a_stream_that_a_newer_build_made_is_left_alone_and_an_older_one_is_chan
             let expected = if is_kept { other.max_age } else { ours.max_age };
             assert_eq!(config().await.max_age, expected, "{version:?}");
         }
-        assert_eq!(config().await.metadata.get("nodkey_settings").unwrap(), version.filter(|_| is_kept).unwrap_or("1"));
+        assert_eq!(config().await.metadata.get("nodkey_settings").unwrap(), version.filter(|_| is_kept).unwrap_or("2"));
     }
 }
 

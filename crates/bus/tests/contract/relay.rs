@@ -15,7 +15,11 @@ use nodkey_db::{
     Message, dead_letter,
     outbox::{self, EventContext},
 };
-use nodkey_kernel::{id::RelyingPartyId, time::Clock};
+use nodkey_kernel::{
+    id::RelyingPartyId,
+    service_key::{ServiceKey, ServiceName},
+    time::Clock,
+};
 use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
 use nodkey_testkit::TestDatabase;
 use prost::Message as _;
@@ -218,6 +222,30 @@ async fn a_replica_takes_over_when_the_lease_of_a_killed_one_is_over_and_keeps_t
     world.stop(task).await;
 }
 
+#[tokio::test]
+async fn what_the_replica_without_the_lease_commits_does_not_wait_for_the_next_look() {
+    let world = World::on(TestDatabase::postgres().await, nodkey_testkit::nats_url()).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
+    let holder = Running::start(&world, &mut seen).await;
+    // Its connections are its own: who sends a wake does not get it back.
+    let other = world.another().await;
+    let waiting = Running::begin(&other);
+    let (rp, begun) = (world.relying_party(), Instant::now());
+    for n in 0..50 {
+        // In turn, and about the same thing: each has to wait for one that the other replica wrote.
+        let by = if n % 2 == 0 { &other } else { &world };
+        by.outbox_at(rp, "d", NOW + Duration::from_micros(n)).await;
+        assert_eq!(seen.recv().await.unwrap(), "d");
+    }
+    // A look finds one of them at most.
+    let looks = begun.elapsed().as_millis() / 1_900 + 2;
+    assert!(looks < 25, "{looks} looks");
+    until_empty(&world).await;
+    waiting.stop().await;
+    holder.stop().await;
+    world.stop(task).await;
+}
+
 /// Counts statements.
 #[derive(Clone, Debug, Default)]
 struct Statements(Arc<AtomicU64>);
@@ -295,11 +323,14 @@ async fn a_million_events_are_drained_at_the_same_pace_from_the_first_to_the_las
     const EVENTS: i64 = 1_000_000;
     let database = TestDatabase::postgres().await;
     let (url, world) = (database.url(), World::on(database, nodkey_testkit::nats_url()).await);
+    let key = ServiceKey::generate(ServiceName::Registry, &world.random);
+    let world = World { bus: world.signing(&key, &[&key], true).await, ..world };
+    world.bus.ensure_stream("registry").await.unwrap();
     for _ in 0..EVENTS / 50_000 {
         backlog(&world, world.relying_party(), 50_000).await;
     }
     let foreign = nodkey_testkit::Held::by(&url, "SELECT pg_current_xact_id()").await;
-    // What the server takes at most, by the same number at a time.
+    // What the server takes at most one by one.
     let (rp, begun) = (world.relying_party(), Instant::now());
     let direct = (0..20_000).map(|n| world.message(rp, &n.to_string()));
     let direct = direct.map(|message| {
@@ -307,7 +338,7 @@ async fn a_million_events_are_drained_at_the_same_pace_from_the_first_to_the_las
         async move { bus.publish(&message).await.unwrap() }
     });
     futures_util::stream::iter(direct).buffer_unordered(1024).for_each(|()| async {}).await;
-    println!("NATS takes {:.0} events/s", 20_000.0 / begun.elapsed().as_secs_f64());
+    println!("NATS takes {:.0} events/s one by one", 20_000.0 / begun.elapsed().as_secs_f64());
     let jetstream = async_nats::jetstream::new(async_nats::connect(nodkey_testkit::nats_url()).await.unwrap());
     // The outbox is not asked: its head is full of dead rows.
     let published = async || {

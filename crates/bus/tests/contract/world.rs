@@ -40,7 +40,8 @@ pub(crate) struct World {
     pub(crate) shutdown: CancellationToken,
     pub(crate) prefix: String,
     pub(crate) clock: Clock,
-    pub(crate) _database: TestDatabase,
+    pub(crate) _database: Option<TestDatabase>,
+    pub(crate) url: String,
 }
 
 impl World {
@@ -49,13 +50,23 @@ impl World {
     }
 
     pub(crate) async fn on(database: TestDatabase, url: String) -> Self {
-        let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
+        let address = database.url();
+        Self { _database: Some(database), ..Self::at(address, nodkey_testkit::unique_prefix(), url).await }
+    }
+
+    /// Another process of the same deployment, which may last as long as this one.
+    pub(crate) async fn another(&self) -> Self {
+        Self::at(self.url.clone(), self.prefix.clone(), nodkey_testkit::nats_url()).await
+    }
+
+    async fn at(address: String, prefix: String, url: String) -> Self {
+        let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(address.clone()) }).await.unwrap();
         db.migrate(&SCHEMA).await.unwrap();
-        let prefix = nodkey_testkit::unique_prefix();
         let config = BusConfig { url, prefix: prefix.clone(), ack_wait_seconds: 1, ..BusConfig::default() };
         let bus = Bus::connect(&config).await.unwrap();
         bus.ensure_stream("registry").await.unwrap();
-        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), prefix, clock: Clock::system(), _database: database }
+        let shutdown = CancellationToken::new();
+        Self { bus, db, random: Random::system(), shutdown, prefix, clock: Clock::system(), _database: None, url: address }
     }
 
     pub(crate) fn message(&self, relying_party: RelyingPartyId, device: &str) -> Message {
