@@ -1,6 +1,11 @@
 //! Two replicas of every service: it makes no difference which of them does what, and either may die at any time.
 
-use std::{collections::BTreeSet, pin::pin};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    pin::pin,
+};
 
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
@@ -12,6 +17,8 @@ use nodkey_proto::trusonafication::v1::{
 };
 
 use super::key_statements::{ByHand, key, refused};
+use nodkey_testkit::Proxy;
+
 use crate::{
     processes::{Plan, SERVICES, Topology},
     receiver::receiver,
@@ -224,4 +231,69 @@ async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_e
         assert_eq!(count(service, "dead_letter").await, 0);
     }
     assert_eq!(count("notification", "delivery").await, i64::try_from(expected.len()).unwrap());
+}
+
+/// Hears what is published on some subjects, as anybody may on a server without users.
+struct Heard(BufReader<TcpStream>);
+
+impl Heard {
+    fn on(server: SocketAddr, subjects: &str) -> Self {
+        let mut heard = Self(BufReader::new(TcpStream::connect(server).unwrap()));
+        write!(heard.0.get_mut(), "CONNECT {{\"verbose\":false}}\r\nSUB {subjects} 1\r\n").unwrap();
+        assert!(heard.so_far().is_empty());
+        heard
+    }
+
+    /// The subjects of what came since the last call.
+    fn so_far(&mut self) -> Vec<String> {
+        self.0.get_mut().write_all(b"PING\r\n").unwrap();
+        let (mut subjects, mut line) = (Vec::new(), String::new());
+        while line != "PONG\r\n" {
+            line.clear();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the server is there");
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("MSG") => {
+                    subjects.push(words.next().unwrap().to_owned());
+                    let size: u64 = words.last().unwrap().parse().unwrap();
+                    let read = std::io::copy(&mut self.0.by_ref().take(size + 2), &mut std::io::sink()).unwrap();
+                    assert_eq!(read, size + 2);
+                }
+                Some("PING") => self.0.get_mut().write_all(b"PONG\r\n").unwrap(),
+                _ => {}
+            }
+        }
+        subjects
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_keep_their_order_when_a_replica_is_killed_before_it_publishes_and_the_other_commits_the_next() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    tenant.active("ada").await;
+    let service = topology.service("trusonafication");
+    let server: SocketAddr = topology.plan.nats.rsplit('/').next().unwrap().parse().unwrap();
+    let database = format!("{}/{}", topology.plan.postgres.rsplit_once('/').unwrap().0, topology.plan.database("trusonafication"));
+    let waiting = async || nodkey_testkit::number(&database, "SELECT count(*) FROM outbox").await;
+    service.stop(0);
+    service.stop(1);
+    // The first replica never reaches the bus, so it publishes nothing.
+    let nowhere = Proxy::start([]);
+    nowhere.refuse().await;
+    let bus = |proxy: &Proxy| vec![("NODKEY_BUS__URL".to_owned(), Some(format!("nats://{}", proxy.address())))];
+    service.change(bus(&nowhere));
+    service.start(0);
+    let mut heard = Heard::on(server, &format!("{}.evt.trusonafication.>", topology.plan.prefix));
+    let backend = tenant.backend_at(&topology.replica(0));
+    let id = backend.create_trusonafication(log_in("ada")).await.unwrap().trusonafication.id;
+    service.kill(0);
+    assert_eq!((waiting().await, heard.so_far()), (1, vec![]));
+    service.change(bus(&service.bus));
+    service.start(1);
+    tenant.backend.cancel(&id).await.unwrap();
+    eventually("the other publishes both", async || (waiting().await == 0).then_some(())).await;
+    let mut facts: Vec<_> = heard.so_far().iter().map(|subject| subject.split('.').nth(4).unwrap().to_owned()).collect();
+    facts.dedup();
+    assert_eq!(facts, ["created", "canceled"]);
 }
