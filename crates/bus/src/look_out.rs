@@ -11,6 +11,8 @@ use crate::bus::Bus;
 
 /// Interval between reads while no hint can arrive, and after a read that failed.
 const AWAY: Duration = Duration::from_secs(1);
+/// How long reads stay frequent once the bus is back: who sends the hints may reconnect later, after pauses of up to four seconds.
+const SETTLING: Duration = Duration::from_secs(5);
 /// Interval at which to check whether the next read is due.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -23,18 +25,19 @@ pub struct Looked<C> {
     pub more: bool,
 }
 
-/// Reads what changed: every `every`, every second while the bus is unreachable, once more when it is back, and again immediately while a
-/// read reports that there is more. A read continues where the last successful one ended. Ends with `shutdown`.
+/// Reads what changed: every `every`, every second while the bus is unreachable and until its other clients are back as well, and again
+/// immediately while a read reports that there is more. A read continues where the last successful one ended. Ends with `shutdown`.
 pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>, E>>>(
     bus: &Bus,
     every: Duration,
     shutdown: CancellationToken,
     look: impl Fn(Option<C>) -> F,
 ) {
-    let (mut cursor, mut last) = (None, Outcome::Done);
+    let (mut cursor, mut last, mut hearing) = (None, Outcome::Done, Hearing::default());
     loop {
+        let begun = Instant::now();
         // Before the read: changes made while it runs may have been missed as well.
-        let (deaf, begun) = (!bus.is_connected(), Instant::now());
+        hearing.is_deaf(bus.is_connected(), begun);
         let Some(looked) = shutdown.run_until_cancelled(look(cursor.clone())).await else { return };
         let outcome = match looked {
             Ok(looked) => {
@@ -52,7 +55,7 @@ pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>
             info!("polling for changes again");
         }
         last = outcome;
-        while !is_due(outcome, deaf || !bus.is_connected(), begun.elapsed(), every) {
+        while !is_due(outcome, hearing.is_deaf(bus.is_connected(), Instant::now()), begun.elapsed(), every) {
             if shutdown.run_until_cancelled(sleep(TICK)).await.is_none() {
                 return;
             }
@@ -68,6 +71,20 @@ enum Outcome {
     Failed,
 }
 
+/// When the bus was last seen unreachable.
+#[derive(Debug, Default)]
+struct Hearing(Option<Instant>);
+
+impl Hearing {
+    /// Whether hints may not arrive now.
+    fn is_deaf(&mut self, connected: bool, now: Instant) -> bool {
+        if !connected {
+            self.0 = Some(now);
+        }
+        self.0.is_some_and(|at| now.duration_since(at) < SETTLING)
+    }
+}
+
 /// Whether the next read is due, this long after the last one began.
 fn is_due(outcome: Outcome, deaf: bool, since: Duration, every: Duration) -> bool {
     match outcome {
@@ -80,6 +97,14 @@ fn is_due(outcome: Outcome, deaf: bool, since: Duration, every: Duration) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_may_be_missing_until_everybody_had_time_to_come_back() {
+        let (mut hearing, start) = (Hearing::default(), Instant::now());
+        let mut deaf = |connected, millis| hearing.is_deaf(connected, start + Duration::from_millis(millis));
+        assert!(!deaf(true, 0) && deaf(false, 1_000) && deaf(true, 1_500) && deaf(true, 5_999) && !deaf(true, 6_000));
+        assert!(deaf(false, 7_000) && deaf(true, 11_000), "every time");
+    }
 
     #[test]
     fn who_hears_looks_seldom_who_does_not_every_second_and_who_is_behind_at_once() {
