@@ -82,6 +82,7 @@ mod rpc;
 mod signing;
 mod streams;
 mod strict;
+mod stuck;
 mod telemetry;
 mod tenants;
 mod texts;
