@@ -97,7 +97,7 @@ fn distributed(options: &[&str], expected: &[(&str, u64, u64)]) {
     command.args(["bench", "tap", "--"]).arg(top.join("scripts/up-native")).arg("--dir").arg(dir.path()).args(["--prefix", &prefix, "--"]);
     command
         .arg(nodkey())
-        .args(["bench", "counts", "--json", "--rounds", "30"])
+        .args(["bench", "counts", "--json", "--rounds", "20"])
         .args(options)
         .arg("--deployment")
         .arg(dir.path().join("native.json"));
@@ -109,7 +109,7 @@ fn counts_of_one_login_hold_embedded() {
     let dir = TempDir::new().unwrap();
     let _dev = Dev::start(dir.path());
     let mut command = Command::new(nodkey());
-    command.args(["bench", "counts", "--json", "--rounds", "30", "--data-dir"]).arg(dir.path());
+    command.args(["bench", "counts", "--json", "--rounds", "20", "--data-dir"]).arg(dir.path());
     holds(&mut command, EMBEDDED);
 }
 
@@ -118,7 +118,7 @@ fn counts_of_one_login_hold_on_an_event_stream() {
     let dir = TempDir::new().unwrap();
     let _dev = Dev::start(dir.path());
     let mut command = Command::new(nodkey());
-    command.args(["bench", "counts", "--json", "--rounds", "30", "--phone", "stream", "--data-dir"]).arg(dir.path());
+    command.args(["bench", "counts", "--json", "--rounds", "20", "--phone", "stream", "--data-dir"]).arg(dir.path());
     holds(&mut command, ON_A_STREAM);
 }
 
@@ -127,7 +127,7 @@ fn counts_of_one_login_hold_where_the_backend_calls_the_gateway() {
     let dir = TempDir::new().unwrap();
     let _dev = Dev::start(dir.path());
     let mut command = Command::new(nodkey());
-    command.args(["bench", "counts", "--json", "--rounds", "30", "--one-address", "--data-dir"]).arg(dir.path());
+    command.args(["bench", "counts", "--json", "--rounds", "20", "--one-address", "--data-dir"]).arg(dir.path());
     holds(&mut command, AT_THE_GATEWAY);
 }
 

@@ -61,7 +61,7 @@ impl Relay {
         if let Some(feeds) = &mut self.feeds {
             feeds.note(outgoing.seq, answers);
         }
-        self.count(&outgoing);
+        Self::count(&outgoing);
         self.lines.settle(&[outgoing], &[]);
         self.sweep_soon();
     }
@@ -86,7 +86,7 @@ impl Relay {
     pub(super) fn note(&mut self, Sent { taken, refused, error, is_batch }: Sent) {
         self.batches -= usize::from(is_batch);
         for event in &taken {
-            self.count(event);
+            Self::count(event);
         }
         self.lines.settle(&taken, &refused);
         if !taken.is_empty() {
@@ -105,7 +105,7 @@ impl Relay {
         }));
     }
 
-    fn count(&self, published: &Outgoing) {
+    fn count(published: &Outgoing) {
         let fact = published.message.headers.get("ce-type").cloned().unwrap_or_default();
         PUBLISHED.with([fact]).increment(1);
     }
