@@ -61,13 +61,12 @@ impl App {
             } else {
                 let answer = answer(&compact, &challenge, &self.deployment.public_url, &claims.sub, &device)?;
                 let result_id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
-                let current = match found.take() {
-                    Some(first) => first,
-                    None => {
-                        // Whoever was first may have struck.
-                        struck = true;
-                        self.find(party, id).await?
-                    }
+                let current = if let Some(first) = found.take() {
+                    first
+                } else {
+                    // Whoever was first may have struck.
+                    struck = true;
+                    self.find(party, id).await?
                 };
                 let answered = match current.respond(result_id, &answer, self.now())? {
                     Change::Same(answered) => return Ok(answered),

@@ -7,6 +7,9 @@ use crate::{
     domain::{Target, Unchecked},
 };
 
+/// Before the latest look.
+const SOON: Duration = Duration::from_secs(4);
+
 async fn world(database: &TestDatabase) -> World {
     World::new(database).await
 }
@@ -14,12 +17,12 @@ async fn world(database: &TestDatabase) -> World {
 async fn a_sweep_says_when_the_next_one_expires(world: World) {
     world.phone("ada");
     assert_eq!(world.app.sweep(None).await.unwrap().next, None, "nothing is in progress");
-    let (soon, later) = (world.clock.now() + LONGEST - Duration::from_secs(1), world.clock.now() + LONGEST);
+    let (soon, later) = (world.clock.now() + SOON, world.clock.now() + LONGEST);
     for at in [later, soon] {
         world.try_ask(Unchecked { expires_at: Some(at), ..asking(Target::User("ada".into())) }).await.unwrap();
     }
     assert_eq!(world.app.sweep(None).await.unwrap().next, Some(soon));
-    world.clock.advance(LONGEST - Duration::from_secs(1));
+    world.clock.advance(SOON);
     let swept = world.app.sweep(None).await.unwrap();
     assert!(!swept.more && swept.unreadable.is_none());
     assert_eq!(swept.next, Some(soon), "there may be more that just expired");
