@@ -413,6 +413,11 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     found.await.unwrap_or_else(|_| panic!("it takes too long until {what}"))
 }
 
+/// How many races to run of this number: each of them may find the fault, so a quarter where there is no time for all (`NODKEY_FEW_RACES`).
+pub fn number_of_races(all: usize) -> usize {
+    if std::env::var_os("NODKEY_FEW_RACES").is_some() { all / 4 } else { all }
+}
+
 /// A setting of the test run.
 #[expect(clippy::disallowed_methods, reason = "tests are configured by their runner's environment")]
 pub fn environment(name: &str) -> String {

@@ -24,7 +24,7 @@ use super::{broken::Thief, console::signed_in, flood::limit, prompts::scan};
 use crate::{
     http::{backend, phone as by_hand},
     software::of_device,
-    world::{SoftPhone, Tenant, World, asked, eventually},
+    world::{SoftPhone, Tenant, World, asked, eventually, number_of_races},
 };
 
 scenarios!(
@@ -129,7 +129,7 @@ async fn no_answer_counts_that_is_given_after_its_freeze_was_confirmed(world: &W
     let many = RelyingPartyLimits { registrations_per_address: 1_000, ..RelyingPartyLimits::default() };
     limit(world, &tenant, many).await;
     let mut races = JoinSet::new();
-    for n in 0..RACES {
+    for n in 0..number_of_races(RACES) {
         if races.len() == AT_ONCE {
             races.join_next().await.unwrap().unwrap();
         }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::flood::limit;
-use crate::world::{Tenant, World, asked};
+use crate::world::{Tenant, World, asked, number_of_races};
 
 scenarios!(no_answer_counts_that_is_given_after_its_deactivation_was_confirmed);
 
@@ -34,7 +34,7 @@ async fn no_answer_counts_that_is_given_after_its_deactivation_was_confirmed(wor
         });
     }
     let mut races = JoinSet::new();
-    for n in 0..RACES {
+    for n in 0..number_of_races(RACES) {
         if races.len() == AT_ONCE {
             races.join_next().await.unwrap().unwrap();
         }

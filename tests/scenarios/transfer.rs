@@ -32,7 +32,7 @@ use crate::{
     http::{Answered, phone},
     operators::enrolled,
     software::store,
-    world::{SoftPhone, Tenant, World, asked, eventually},
+    world::{SoftPhone, Tenant, World, asked, eventually, number_of_races},
 };
 
 scenarios!(
@@ -433,7 +433,7 @@ async fn replace(old: &SoftPhone, request: &str) -> Result<Transferred, Error> {
 /// Runs the number of races, several at the same time.
 async fn race<F: Future<Output = ()> + Send + 'static>(tenant: &Arc<Tenant>, run: impl Fn(Arc<Tenant>, usize) -> F) {
     let mut races = JoinSet::new();
-    for n in 0..RACES {
+    for n in 0..number_of_races(RACES) {
         if races.len() == AT_ONCE {
             races.join_next().await.unwrap().unwrap();
         }
