@@ -18,7 +18,7 @@ pub(super) struct Sent {
     pub(super) refused: Vec<Outgoing>,
     /// Why.
     pub(super) error: Option<BusError>,
-    /// Whether it was one of the batches, whose number is limited.
+    /// Whether it was one of the batches, of which only so many are under way.
     pub(super) is_batch: bool,
 }
 

@@ -91,7 +91,7 @@ impl App {
         Err(last)
     }
 
-    /// Returns false if a concurrent change was first. An accept has nothing to forgive a user whose budget has no strikes.
+    /// Returns false if a concurrent change was first. Nothing is forgiven a user whose budget has no strikes.
     async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str, struck: bool) -> Result<bool, Error> {
         let Answered { answer, changed, receipt, update, .. } = ready;
         let settled = !struck && changed.state.status() == Status::Accepted;

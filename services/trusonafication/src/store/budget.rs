@@ -115,7 +115,8 @@ pub struct Seen {
     pub mark: Mark,
 }
 
-/// A version of a user's budget. Whatever makes the budget stricter, another prompt included, writes its row in the same transaction.
+/// A version of a user's budget. Whatever makes the budget stricter, another prompt included, writes its row in the same transaction. Only a "not
+/// me" about a sign-in that the user started does not: as with the lock, a prompt that is being created at that moment may still be shown.
 #[derive(Debug)]
 pub struct Mark {
     party: RelyingPartyId,
